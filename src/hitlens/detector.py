@@ -1,0 +1,354 @@
+"""What a detector is: views, truth columns, symmetries, tasks; frozen descriptions from Python or YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from hitlens.errors import NotFoundError, choose_from
+from hitlens.events import Events
+
+
+class Description(BaseModel):
+    """A frozen description; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class View(Description):
+    """One projection of the detector: the geometry and meaning of an image.
+
+    Attributes:
+        shape: pixels along each axis, (row, col).
+        axes: what the axes are, for labels and for `Symmetry.flips`; one name an axis.
+        pitch_mm: size of a pixel along each axis, mm.
+        unit: what a pixel value counts.
+        dtype: smallest integer type that holds every legal pixel value.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    axes: tuple[str, ...]
+    pitch_mm: tuple[float, ...]
+    unit: str
+    dtype: Literal["uint8", "uint16", "uint32", "float32"] = "uint16"
+
+
+class TruthColumn(Description):
+    """One column of the truth table: its meaning and unit.
+
+    Attributes:
+        role: "key" columns together name an event; "truth" columns say what happened.
+    """
+
+    name: str
+    meaning: str
+    unit: str = ""
+    role: Literal["key", "truth"] = "truth"
+
+
+class TruthEffect(Description):
+    """New value of a truth column under a symmetry: ``scale * source + offset``."""
+
+    source: str
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+class Symmetry(Description):
+    """A change of the image that leaves the physics alone, with its effect on the truth.
+
+    Attributes:
+        transpose: rows and columns are exchanged first.
+        flips: names of the axes reversed afterwards.
+        truth: new value by truth column; columns not named do not change.
+    """
+
+    name: str
+    transpose: bool = False
+    flips: tuple[str, ...] = ()
+    truth: dict[str, TruthEffect] = {}
+
+
+class SliceVariable(Description):
+    """A quantity against which results are shown.
+
+    Attributes:
+        expression: SQL over truth columns.
+        edges: bin edges, ascending.
+        selection: SQL condition; events where the quantity has a meaning.
+    """
+
+    name: str
+    label: str
+    expression: str
+    edges: tuple[float, ...]
+    unit: str = ""
+    selection: str = "TRUE"
+
+
+class TruthLaw(Description):
+    """What the truth of a faithful sample follows; checked by a Kolmogorov-Smirnov test or a fraction.
+
+    Attributes:
+        kind: "uniform" checks ``expression`` against U(low, high); "fraction" checks that the mean of a
+            condition lies between low and high.
+    """
+
+    name: str
+    kind: Literal["uniform", "fraction"]
+    expression: str
+    low: float
+    high: float
+    selection: str = "TRUE"
+
+
+class PublishedResult(Description):
+    """A number from the literature, shown beside ours with its conditions."""
+
+    task: str
+    model: str
+    metric: str
+    value: str
+    conditions: str
+    source: str
+
+
+class Download(Description):
+    """A public file of real events."""
+
+    name: str
+    url: str
+    meaning: str
+
+
+TaskKind = Literal["binary", "multiclass", "regression", "set_regression", "joint"]
+
+
+class Task(Description):
+    """What is to be learnt, and how target and selection come from the truth columns.
+
+    Attributes:
+        selection: SQL condition; the events for which the target is defined.
+        target: binary and multiclass: SQL expression that gives the class index (or true/false).
+        class_names: binary and multiclass: by class index; of two, the second is the signal.
+        columns: regression: truth columns to predict.
+        elements: set_regression: one tuple of truth columns for each member of the unordered set.
+        units: unit by column (of one element, for a set).
+        heads: joint: names of the tasks learnt together.
+    """
+
+    name: str
+    kind: TaskKind
+    meaning: str
+    selection: str = "TRUE"
+    target: str = ""
+    class_names: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    elements: tuple[tuple[str, ...], ...] = ()
+    units: tuple[str, ...] = ()
+    heads: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Task:
+        needed = {
+            "binary": ("target", "class_names"),
+            "multiclass": ("target", "class_names"),
+            "regression": ("columns", "units"),
+            "set_regression": ("elements", "units"),
+            "joint": ("heads",),
+        }[self.kind]
+        missing = [field for field in needed if not getattr(self, field)]
+        if missing:
+            raise ValueError(f"a {self.kind} task must give {' and '.join(missing)}")
+        if self.kind == "binary" and len(self.class_names) != 2:
+            raise ValueError(f"a binary task must have two class names, got {len(self.class_names)}")
+        return self
+
+    @property
+    def target_columns(self) -> tuple[str, ...]:
+        """Truth columns predicted by a regression, a set's elements one after the other."""
+        return self.columns or tuple(column for element in self.elements for column in element)
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether the target is a class."""
+        return self.kind in ("binary", "multiclass")
+
+    @property
+    def n_outputs(self) -> int:
+        """Numbers a network puts out for this task alone; 0 for a joint task, whose heads have theirs."""
+        if self.kind == "binary":
+            return 1
+        return len(self.class_names) if self.kind == "multiclass" else len(self.target_columns)
+
+
+class Writer(Protocol):
+    """Writes events block by block; nothing appears under the final name before a clean exit.
+
+    Used as a context manager: leaving it by an exception removes what was written.
+    """
+
+    def __enter__(self) -> Writer: ...
+    def __exit__(self, *exc: object) -> None: ...
+    def write(self, events: Events) -> None:
+        """Append a block of events."""
+        ...
+
+
+@dataclass(frozen=True)
+class ReadReport:
+    """What a reader left out on request.
+
+    Attributes:
+        skipped: one message an event skipped, naming file, line and column.
+    """
+
+    skipped: list[str]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A file layout the detector's events come in.
+
+    Attributes:
+        name: what ``--layout`` takes.
+        meaning: one line for the help.
+        suffixes: endings of the names this layout's files are written with.
+        recognises: whether a path (file or folder) is of this layout, judged by name and first bytes.
+        read: path, events a block, "raise" or "skip" (bad events), report, options -> blocks of events.
+        open_writer: path -> writer; None where the layout is only read.
+        options: names of the reader's own options (for example ``axes``) with their meaning.
+    """
+
+    name: str
+    meaning: str
+    suffixes: tuple[str, ...]
+    recognises: Callable[[Path], bool]
+    read: Callable[[Path, int, str, ReadReport, dict[str, str]], Iterator[Events]]
+    open_writer: Callable[[Path], Writer] | None = None
+    options: dict[str, str] | None = None
+
+
+class Simulator(Protocol):
+    """Makes events: the same for a seed whatever the number of workers."""
+
+    #: The settings, all of them, with defaults.
+    config: type[Description]
+
+    def blocks(self, config: Any, n_events: int, seed: int, workers: int) -> Iterator[Events]:
+        """Yield blocks of events, in order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A physics method that solves tasks without learning, on the same events.
+
+    Attributes:
+        tasks: names of the tasks it solves.
+        predict: events -> one prediction column an output: for classification the score of the signal
+            class under the task's name, for regression the values under the names of the truth columns.
+    """
+
+    name: str
+    meaning: str
+    tasks: tuple[str, ...]
+    predict: Callable[[Events, Task], dict[str, Any]]
+
+
+class Detector(Description):
+    """Everything hitlens knows of a detector.
+
+    Attributes:
+        symmetries: legal changes of the image besides the identity.
+        layouts: file layouts beside the native one.
+    """
+
+    name: str
+    title: str
+    views: tuple[View, ...]
+    truth: tuple[TruthColumn, ...]
+    tasks: tuple[Task, ...]
+    symmetries: tuple[Symmetry, ...] = ()
+    slices: tuple[SliceVariable, ...] = ()
+    laws: tuple[TruthLaw, ...] = ()
+    published: tuple[PublishedResult, ...] = ()
+    downloads: tuple[Download, ...] = ()
+    layouts: tuple[Layout, ...] = ()
+    simulator: Any = None
+    baselines: tuple[Baseline, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Names of the truth columns that together name an event."""
+        return tuple(column.name for column in self.truth if column.role == "key")
+
+    def view(self, name: str) -> View:
+        """Return the view of that name.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return _named(self.views, name, f"view of detector '{self.name}'")
+
+    def task(self, name: str) -> Task:
+        """Return the task of that name.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return _named(self.tasks, name, f"task of detector '{self.name}'")
+
+    def heads(self, task: Task) -> tuple[Task, ...]:
+        """Return the tasks a network for this task has one head each for."""
+        return tuple(self.task(name) for name in task.heads) if task.kind == "joint" else (task,)
+
+    def unit(self, column: str) -> str:
+        """Return the unit of a truth column, empty where it has none."""
+        return next((known.unit for known in self.truth if known.name == column), "")
+
+
+def _named(items: Sequence[Any], name: str, what: str) -> Any:
+    for item in items:
+        if item.name == name:
+            return item
+    raise NotFoundError(f"No {what} is called '{name}'. {choose_from(name, [item.name for item in items])}")
+
+
+def dihedral_group(view: View, points: Sequence[tuple[str, str]]) -> tuple[Symmetry, ...]:
+    """Return the seven symmetries of a square image besides the identity.
+
+    Args:
+        view: a square view.
+        points: truth columns that hold a position in pixels, (along rows, along columns) for each point.
+
+    Examples:
+        >>> square = View(name="anode", shape=(16, 16), axes=("x", "y"), pitch_mm=(3, 3), unit="photons")
+        >>> [s.name for s in dihedral_group(square, [("x", "y")])][:3]
+        ['flip_y', 'flip_x', 'flip_x_y']
+        >>> dihedral_group(square, [("x", "y")])[1].truth["x"]
+        TruthEffect(source='x', scale=-1.0, offset=16.0)
+    """
+    symmetries = []
+    for transpose in (False, True):
+        for flip_row, flip_col in ((False, False), (False, True), (True, False), (True, True)):
+            flips = tuple(a for a, flip in zip(view.axes, (flip_row, flip_col), strict=True) if flip)
+            if not transpose and not flips:
+                continue
+            truth = {}
+            for pair in points:
+                sources = pair[::-1] if transpose else pair
+                for column, source, flip, n in zip(
+                    pair, sources, (flip_row, flip_col), view.shape, strict=True
+                ):
+                    truth[column] = TruthEffect(
+                        source=source, scale=-1.0 if flip else 1.0, offset=n if flip else 0
+                    )
+            name = "_".join((*(("transpose",) if transpose else ()), *(("flip", *flips) if flips else ())))
+            symmetries.append(Symmetry(name=name, transpose=transpose, flips=flips, truth=truth))
+    return tuple(symmetries)

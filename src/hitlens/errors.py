@@ -1,0 +1,101 @@
+"""The error tree of hitlens; every error a user can meet is one of these.
+
+```
+HitlensError
+├── DataError               the content of a file or of events cannot be used
+│   ├── FileFormatError     a file is malformed, truncated, foreign or newer than this version
+│   ├── LeakageError        the same event stands in more than one split
+│   └── SelectionError      an expression or a column name does not fit the truth table
+├── ConfigError             a setting is unknown, out of range or contradicts another
+├── NotFoundError           a detector, task, model, recipe or file that does not exist
+├── ModelFileError          a model file is not one of ours, is damaged, or does not fit the events
+├── RunError                a run folder is unfinished, finished, or not a run
+└── FetchError              a download failed or its content is not what was recorded
+```
+
+Messages say what was wrong, where, and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class HitlensError(Exception):
+    """Base of every error raised on purpose; the command line prints it without a traceback."""
+
+
+class DataError(HitlensError, ValueError):
+    """The content of a file or of events cannot be used."""
+
+
+class FileFormatError(DataError):
+    """A file is malformed; carries where.
+
+    Attributes:
+        path: the file.
+        line: line number, counted from 1, or None where lines have no meaning.
+        column: field number on that line, counted from 1, or None.
+    """
+
+    def __init__(
+        self, problem: str, *, path: Path | str, line: int | None = None, column: int | None = None
+    ) -> None:
+        self.path = Path(path)
+        self.line = line
+        self.column = column
+        place = str(path)
+        if line is not None:
+            place += f", line {line}"
+        if column is not None:
+            place += f", column {column}"
+        super().__init__(f"{place}: {problem}")
+
+
+class LeakageError(DataError):
+    """The same event stands in more than one split."""
+
+
+class SelectionError(DataError):
+    """An expression or a column name does not fit the truth table."""
+
+
+class ConfigError(HitlensError, ValueError):
+    """A setting is unknown, out of range or contradicts another."""
+
+
+class NotFoundError(HitlensError, LookupError):
+    """A detector, task, model, recipe or file that does not exist."""
+
+
+class ModelFileError(HitlensError):
+    """A model file is not one of ours, is damaged, or does not fit the events."""
+
+
+class RunError(HitlensError):
+    """A run folder is unfinished, finished, or not a run."""
+
+
+class FetchError(HitlensError):
+    """A download failed or its content is not what was recorded."""
+
+
+def choose_from(name: str, choices: Iterable[str]) -> str:
+    """Say which names exist, the nearest first; the second half of a "no such X" message.
+
+    Args:
+        name: what was asked for.
+        choices: what there is.
+
+    Examples:
+        >>> choose_from("multiplicty", ["joint", "multiplicity"])
+        "Did you mean 'multiplicity'? There are: joint, multiplicity."
+        >>> choose_from("zzz", ["joint", "multiplicity"])
+        'There are: joint, multiplicity.'
+    """
+    known = sorted(choices)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"Did you mean '{near[0]}'? " if near else ""
+    return f"{hint}There are: {', '.join(known) or 'none'}."

@@ -1,0 +1,176 @@
+"""Events: detector images by view beside a table of truth, the type every stage starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy import sparse
+
+from hitlens.errors import DataError, SelectionError, choose_from
+
+#: One view of all events: dense (event, row, col) or sparse (event, row*col).
+Images = NDArray[Any] | sparse.csr_array[Any, tuple[int, int]]
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """Images of one detector, by view, with one truth row an event.
+
+    Attributes:
+        images: view name to pixel values, dense of shape (event, row, col) or a
+            `scipy.sparse.csr_array` of shape (event, row*col) in row-major pixel order.
+        truth: one row an event: the event key, and whatever is known of the event.
+        detector: name of the detector description these events belong to.
+
+    Raises:
+        DataError: the views and the truth table have different lengths, or a view has a wrong number of axes.
+
+    Examples:
+        >>> events = Events({"anode": np.zeros((3, 2, 2))}, pl.DataFrame({"event": [7, 8, 9]}), "demo")
+        >>> len(events), len(events.filter("event > 7"))
+        (3, 2)
+    """
+
+    images: Mapping[str, Images]
+    truth: pl.DataFrame
+    detector: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "images", MappingProxyType(dict(self.images)))
+        for view, array in self.images.items():
+            if array.shape[0] != len(self.truth):
+                raise DataError(
+                    f"View '{view}' must have one image a truth row. "
+                    f"Got {array.shape[0]} images and {len(self.truth)} rows."
+                )
+            if not sparse.issparse(array) and array.ndim < 3:
+                raise DataError(
+                    f"A dense view must have shape (event, row, col). View '{view}' has shape {array.shape}."
+                )
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    def select(self, which: NDArray[Any] | slice | Sequence[int]) -> Events:
+        """Return the events at these positions, in this order.
+
+        Args:
+            which: integer positions, a boolean mask of shape (event,), or a slice.
+        """
+        rows = np.arange(len(self))[which if isinstance(which, slice) else np.asarray(which)]
+        return Events(
+            {view: array[rows] for view, array in self.images.items()}, self.truth[rows], self.detector
+        )
+
+    def filter(self, expression: str) -> Events:
+        """Return the events for which a SQL expression over the truth columns holds, in order.
+
+        Args:
+            expression: for example ``"energy_1_mev > 0.5 AND n_electrons = 1"``; null counts as false.
+
+        Raises:
+            SelectionError: the expression cannot be read, names an unknown column or is not true/false.
+        """
+        return self.select(evaluate_condition(self.truth, expression))
+
+    def dense(self, view: str, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
+        """Return one view as a dense array of shape (event, row, col).
+
+        Args:
+            view: name of the view.
+            shape: (row, col) of one image; needed for a sparse view, which does not know it.
+
+        Raises:
+            SelectionError: there is no such view.
+            DataError: a sparse view without a shape.
+        """
+        if view not in self.images:
+            raise SelectionError(f"No view '{view}' in these events. {choose_from(view, self.images)}")
+        array = self.images[view]
+        if isinstance(array, np.ndarray):
+            return array
+        if shape is None:
+            raise DataError(f"View '{view}' is sparse: pass the shape of one image to make it dense.")
+        return array.toarray().reshape(-1, *shape)
+
+
+def concat(parts: Sequence[Events]) -> Events:
+    """Join events of one detector, in order.
+
+    Raises:
+        DataError: nothing to join, or the parts differ in detector or views.
+
+    Examples:
+        >>> one = Events({"anode": np.zeros((2, 2, 2))}, pl.DataFrame({"event": [0, 1]}), "demo")
+        >>> len(concat([one, one]))
+        4
+    """
+    if not parts:
+        raise DataError("concat needs at least one Events. Got an empty sequence.")
+    first = parts[0]
+    for part in parts[1:]:
+        if part.detector != first.detector or set(part.images) != set(first.images):
+            raise DataError(
+                "Only events of one detector with the same views can be joined. "
+                f"Got {first.detector} {sorted(first.images)} and {part.detector} {sorted(part.images)}."
+            )
+    images: dict[str, Images] = {}
+    for view in first.images:
+        arrays = [part.images[view] for part in parts]
+        if all(isinstance(array, np.ndarray) for array in arrays):
+            images[view] = np.concatenate(arrays)
+        else:
+            images[view] = sparse.csr_array(
+                sparse.vstack(
+                    [
+                        sparse.csr_array(np.reshape(a, (a.shape[0], -1)) if isinstance(a, np.ndarray) else a)
+                        for a in arrays
+                    ]
+                )
+            )
+    return Events(images, pl.concat([part.truth for part in parts], how="diagonal_relaxed"), first.detector)
+
+
+def evaluate_expression(truth: pl.DataFrame, expression: str) -> pl.Series:
+    """Return the value of a SQL expression over the truth columns, one a row.
+
+    Raises:
+        SelectionError: the expression cannot be read or names a column that is not there.
+
+    Examples:
+        >>> evaluate_expression(pl.DataFrame({"a": [1, 2]}), "a * 2").to_list()
+        [2, 4]
+    """
+    try:
+        values = truth.select(pl.sql_expr(expression).alias("value"))["value"]
+    except pl.exceptions.ColumnNotFoundError as error:
+        missing = str(error).split('"')[1] if '"' in str(error) else str(error).split("\n")[0]
+        raise SelectionError(
+            f"Expression '{expression}' names an unknown column. {choose_from(missing, truth.columns)}"
+        ) from None
+    except (pl.exceptions.PolarsError, TypeError) as error:
+        reason = str(error).split("\n")[0]
+        raise SelectionError(f"Expression '{expression}' cannot be evaluated: {reason}.") from None
+    return values if len(values) == len(truth) else values.new_from_index(0, len(truth))
+
+
+def evaluate_condition(truth: pl.DataFrame, expression: str) -> NDArray[np.bool_]:
+    """Return a mask of shape (event,): where a SQL condition over the truth columns holds; null is false.
+
+    Raises:
+        SelectionError: as `evaluate_expression`, or the expression is not true/false.
+
+    Examples:
+        >>> evaluate_condition(pl.DataFrame({"a": [1, None, 3]}), "a > 2").tolist()
+        [False, False, True]
+    """
+    values = evaluate_expression(truth, expression)
+    if values.dtype != pl.Boolean:
+        raise SelectionError(f"'{expression}' must be a condition (true or false). It gives {values.dtype}.")
+    return values.fill_null(False).to_numpy()
