@@ -14,14 +14,14 @@ from matplotlib.figure import Figure
 MIME_TYPES = {"svg": "image/svg+xml", "png": "image/png"}
 
 
-def figure_to_data_uri(figure: Figure, format: Literal["svg", "png"] = "svg", dpi: float = 110.0) -> str:
+def figure_to_data_uri(figure: Figure, file_format: Literal["svg", "png"] = "svg", dpi: float = 110.0) -> str:
     """Return a figure as a data URI for the ``src`` of an image, and close it.
 
     The same figure gives the same text: no date, and fixed element names in SVG.
 
     Args:
         figure: the figure; it is empty afterwards.
-        format: "svg" for lines and text, "png" for images of many pixels.
+        file_format: "svg" for lines and text, "png" for images of many pixels.
         dpi: resolution of a PNG, and of the parts of an SVG that are drawn as pixels.
 
     Examples:
@@ -30,27 +30,27 @@ def figure_to_data_uri(figure: Figure, format: Literal["svg", "png"] = "svg", dp
         >>> figure_to_data_uri(figure)[:26]
         'data:image/svg+xml;base64,'
     """
-    return bytes_to_data_uri(figure_to_bytes(figure, format, dpi), format)
+    return bytes_to_data_uri(figure_to_bytes(figure, file_format, dpi), file_format)
 
 
-def figure_to_bytes(figure: Figure, format: Literal["svg", "png"] = "svg", dpi: float = 110.0) -> bytes:
+def figure_to_bytes(figure: Figure, file_format: Literal["svg", "png"] = "svg", dpi: float = 110.0) -> bytes:
     """Return the content of an image file of a figure, and close it; arguments as `figure_to_data_uri`."""
     buffer = io.BytesIO()
-    metadata = {"Date": None} if format == "svg" else {"Software": None}
+    metadata = {"Date": None} if file_format == "svg" else {"Software": None}
     with mpl.rc_context({"svg.hashsalt": "hitlens", "svg.fonttype": "path"}):
-        figure.savefig(buffer, format=format, dpi=dpi, metadata=metadata)
+        figure.savefig(buffer, format=file_format, dpi=dpi, metadata=metadata)
     close(figure)
     return buffer.getvalue()
 
 
-def bytes_to_data_uri(content: bytes, format: Literal["svg", "png"]) -> str:
+def bytes_to_data_uri(content: bytes, file_format: Literal["svg", "png"]) -> str:
     """Return the content of an image file as a data URI.
 
     Examples:
         >>> bytes_to_data_uri(b"<svg/>", "svg")
         'data:image/svg+xml;base64,PHN2Zy8+'
     """
-    return f"data:{MIME_TYPES[format]};base64,{base64.b64encode(content).decode('ascii')}"
+    return f"data:{MIME_TYPES[file_format]};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def close(figure: Figure) -> None:
