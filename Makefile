@@ -1,0 +1,96 @@
+# Everything a newcomer needs: `make demo` shows hitlens at work, `make test` checks all of it.
+# Each environment is made once and stamped; it is brought up to date when pyproject.toml or constraints.txt change.
+
+RECENT := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  $$p -c '$(RECENT)' 2>/dev/null && echo $$p && break; done)
+DEMO_ENV := .venv
+TEST_ENV := .venv-test
+PIP_FLAGS := --quiet --disable-pip-version-check
+# Pinned here and not in pyproject: users may have any torch >= 2.6, the project's own environments have this one.
+TORCH := torch==2.13.0
+HITLENS := $(DEMO_ENV)/bin/hitlens
+DEMO_TASKS := multiplicity single_energy single_position
+DEMO_REPORTS := $(DEMO_TASKS:%=demo/%/report.html)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint docs benchmarks constraints clean python
+
+help:
+	@echo "make demo         simulate CeBr events, train three networks, write their reports"
+	@echo "make test         lint, types, layers, tests with coverage, documentation and its code"
+	@echo "make docs         the documentation, into docs/_build/html"
+	@echo "make benchmarks   speed and accuracy beside other tools; takes long, see benchmarks/"
+	@echo "make constraints  resolve the newest versions anew into constraints.txt"
+	@echo "make clean        remove environments and everything built"
+
+python:
+	@$(or $(PYTHON),false) -c '$(RECENT)' 2>/dev/null || { \
+	  echo "hitlens needs Python 3.11 or newer with its venv module; none was found as '$(or $(PYTHON),python3)'." >&2; \
+	  echo "On Debian and Ubuntu: apt-get install python3 python3-venv" >&2; \
+	  echo "Another interpreter:  make PYTHON=/path/to/python $(MAKECMDGOALS)" >&2; exit 1; }
+
+# torch first: a looser requirement met later by another package would fetch a second, larger build.
+define make-environment
+	@echo "Installing into $(@D) (once; the first time this downloads some hundred MB) ..."
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install $(PIP_FLAGS) -c constraints.txt $(TORCH)
+	@$(@D)/bin/python -m pip install $(PIP_FLAGS) -c constraints.txt --editable "$(1)"
+	@touch $@
+endef
+
+$(DEMO_ENV)/.installed: pyproject.toml constraints.txt src/hitlens/__init__.py | python
+	$(call make-environment,.)
+
+$(TEST_ENV)/.installed: pyproject.toml constraints.txt src/hitlens/__init__.py | python
+	$(call make-environment,.[dev,docs])
+
+demo: $(DEMO_REPORTS)
+	@echo
+	@echo "The reports, one self-contained page each:"
+	@for task in $(DEMO_TASKS); do echo "  $(CURDIR)/demo/$$task/report.html"; done
+	@echo "To run it all again: rm -r demo && make demo"
+
+demo/cebr.h5: | $(DEMO_ENV)/.installed
+	@mkdir -p demo
+	$(HITLENS) simulate cebr -n 60000 --seed 1 -o $@
+
+# An interrupted training resumes; `hitlens evaluate` is the only one to read the test split.
+demo/%/report.html: demo/cebr.h5
+	$(HITLENS) train cebr/demo_$* --data demo/cebr.h5 -o demo/$*
+	$(HITLENS) evaluate demo/$*
+
+lint: $(TEST_ENV)/.installed
+	$(TEST_ENV)/bin/ruff check .
+	$(TEST_ENV)/bin/ruff format --check .
+	$(TEST_ENV)/bin/mypy
+	$(TEST_ENV)/bin/lint-imports
+
+test: lint docs
+	$(TEST_ENV)/bin/python -m pytest --cov --cov-fail-under=90 --durations=15
+
+docs: $(TEST_ENV)/.installed
+	$(TEST_ENV)/bin/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "Documentation: $(CURDIR)/docs/_build/html/index.html"
+
+benchmarks: $(TEST_ENV)/.installed
+	@for script in benchmarks/*/run.sh; do \
+	  echo "== $$script"; PATH="$(CURDIR)/$(TEST_ENV)/bin:$$PATH" bash "$$script" || exit 1; done
+
+constraints: python
+	rm -rf build/resolve && $(PYTHON) -m venv build/resolve
+	build/resolve/bin/python -m pip install $(PIP_FLAGS) $(TORCH)
+	build/resolve/bin/python -m pip install $(PIP_FLAGS) $(TORCH) ".[dev,docs]"
+	{ echo "# The versions hitlens is tested with, for -c. Made by 'make constraints' with" \
+	       "$$(build/resolve/bin/python --version)."; \
+	  build/resolve/bin/python -m pip freeze --exclude hitlens | sed -E 's/^(torch==[0-9.]+)\+.*/\1/'; \
+	} > build/constraints.txt
+	! grep -n -E '@|/' build/constraints.txt
+	mv build/constraints.txt constraints.txt
+	rm -rf build/resolve
+
+clean:
+	rm -rf $(DEMO_ENV) $(TEST_ENV) build dist demo docs/_build .coverage .pytest_cache .mypy_cache .ruff_cache \
+	  .import_linter_cache .hypothesis benchmarks/*/.venv*
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
