@@ -1,0 +1,350 @@
+"""Predictions: scores and values keyed to their events, and the files they are kept in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from hitlens.detector import Task
+from hitlens.errors import DataError, FileFormatError, NotFoundError, choose_from
+from hitlens.events import evaluate_condition
+from hitlens.io.replacing import replacing
+
+#: Version of the predictions file. 1: first.
+FORMAT_VERSION = 1
+
+#: Values of the column ``split``; "none" is for events that are no part of a training.
+SPLITS = ("train", "validation", "test", "none")
+
+_NAME = "predictions"
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a model says of events, one row an event in the order of the input.
+
+    Columns: the event key; ``split``; ``true_<column>`` for each truth column that is known. For a
+    head H that is binary: ``score_H`` (probability of the signal class), ``pred_H`` and ``true_H``
+    (class names); multiclass: ``score_H_<class>``, ``pred_H``, ``true_H``; regression and sets:
+    ``pred_<column>``, in a joint task ``H_pred_<column>``.
+
+    Attributes:
+        table: the columns above.
+        task: what was learnt.
+        heads: the tasks with one head each; the task itself where it is not joint.
+        detector: name of the detector description.
+        metadata: free text by name, for example the model's checksum.
+
+    Raises:
+        DataError: a column is missing.
+
+    Examples:
+        >>> task = Task(name="charge", kind="regression", meaning="charge", columns=("q",), units=("e",))
+        >>> table = pl.DataFrame({"event": [4, 2], "split": ["test", "test"], "pred_q": [1.0, 2.0]})
+        >>> len(Predictions(table, task, (task,), "demo").filter("event > 3"))
+        1
+    """
+
+    table: pl.DataFrame
+    task: Task
+    heads: tuple[Task, ...]
+    detector: str
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        needed = ["split", *(c for head in self.heads for c in self.output_columns(head))]
+        missing = [column for column in needed if column not in self.table.columns]
+        if missing:
+            raise DataError(
+                f"Predictions of task '{self.task.name}' must have the columns {', '.join(missing)}. "
+                f"Got {', '.join(self.table.columns)}."
+            )
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def head(self, name: str) -> Task:
+        """Return the head of that name.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        for head in self.heads:
+            if head.name == name:
+                return head
+        names = [head.name for head in self.heads]
+        raise NotFoundError(f"Task '{self.task.name}' has no head '{name}'. {choose_from(name, names)}")
+
+    def value_column(self, head: Task, column: str) -> str:
+        """Return the name of the column that holds a head's prediction of a truth column."""
+        return value_column(self.task, head, column)
+
+    def output_columns(self, head: Task) -> tuple[str, ...]:
+        """Return the names of the columns a head fills."""
+        if head.kind == "binary":
+            return (f"score_{head.name}", f"pred_{head.name}")
+        if head.kind == "multiclass":
+            return (*(f"score_{head.name}_{name}" for name in head.class_names), f"pred_{head.name}")
+        return tuple(self.value_column(head, column) for column in head.target_columns)
+
+    def with_table(self, table: pl.DataFrame) -> Predictions:
+        """Return these predictions with another table."""
+        return replace(self, table=table)
+
+    def split(self, name: str) -> Predictions:
+        """Return the events of one split, in order."""
+        return self.with_table(self.table.filter(pl.col("split") == name))
+
+    def filter(self, expression: str) -> Predictions:
+        """Return the events for which a SQL condition over the table's columns holds, in order.
+
+        Args:
+            expression: for example ``"score_multiplicity < .2 AND true_multiplicity = 'double'"``.
+
+        Raises:
+            SelectionError: the expression cannot be read, names an unknown column or is no condition.
+        """
+        return self.with_table(self.table.filter(evaluate_condition(self.table, expression)))
+
+    def truth(self) -> pl.DataFrame:
+        """Return the truth columns under the names the detector gives them, key columns included."""
+        known = {
+            c: c.removeprefix("true_")
+            for c in self.table.columns
+            if c.startswith("true_") and c.removeprefix("true_") not in {head.name for head in self.heads}
+        }
+        keys = self.table.columns[: self.table.columns.index("split")]
+        return self.table.select([*keys, *known]).rename(known)
+
+
+def value_column(task: Task, head: Task, column: str) -> str:
+    """Return the name of the column that holds a head's prediction of a truth column.
+
+    Examples:
+        >>> task = Task(name="charge", kind="regression", meaning="charge", columns=("q",), units=("e",))
+        >>> value_column(task, task, "q")
+        'pred_q'
+        >>> joint = Task(name="all", kind="joint", meaning="all", heads=("charge",))
+        >>> value_column(joint, task, "q")
+        'charge_pred_q'
+    """
+    return f"{head.name}_pred_{column}" if task.kind == "joint" else f"pred_{column}"
+
+
+def write_predictions(predictions: Predictions, path: Path | str) -> Path:
+    """Write predictions to a file whose ending says the format: .parquet, .h5, .root or .csv.
+
+    Missing values stay missing in Parquet; elsewhere a number becomes NaN and a text empty.
+
+    Returns:
+        The path.
+
+    Raises:
+        NotFoundError: no such format.
+    """
+    path = Path(path)
+    write, _ = _format(path)
+    table = _plain(predictions.table)
+    header = json.dumps(
+        {
+            "format": "hitlens predictions",
+            "version": FORMAT_VERSION,
+            "detector": predictions.detector,
+            "task": predictions.task.model_dump(mode="json"),
+            "heads": [head.model_dump(mode="json") for head in predictions.heads],
+            "metadata": predictions.metadata,
+            "columns": {name: str(dtype) for name, dtype in table.schema.items()},
+        }
+    )
+    with replacing(path) as temporary:
+        write(table, header, temporary)
+    return path
+
+
+def read_predictions(path: Path | str) -> Predictions:
+    """Read what `write_predictions` wrote.
+
+    Raises:
+        NotFoundError: no such file or format.
+        FileFormatError: the file is damaged, not one of ours, or of a newer version.
+    """
+    path = Path(path)
+    _, read = _format(path)
+    if not path.is_file():
+        raise NotFoundError(
+            f"No predictions file '{path}'. Make one with 'hitlens predict' or 'hitlens train'."
+        )
+    try:
+        header, table = read(path)
+        described = json.loads(header)
+    except (OSError, ValueError, KeyError, EOFError, pl.exceptions.PolarsError) as error:
+        reason = str(error).split("\n")[0] or type(error).__name__
+        raise FileFormatError(
+            f"is not a predictions file of hitlens or is damaged ({reason}). Write it again.", path=path
+        ) from error
+    if described.get("version", 0) > FORMAT_VERSION:
+        raise FileFormatError(
+            f"has version {described['version']}; this hitlens reads up to {FORMAT_VERSION}. "
+            "Install a newer hitlens.",
+            path=path,
+        )
+    return Predictions(
+        table=_restore(table, described["columns"]),
+        task=Task.model_validate(described["task"]),
+        heads=tuple(Task.model_validate(head) for head in described["heads"]),
+        detector=described["detector"],
+        metadata=described["metadata"],
+    )
+
+
+_Writer = Callable[[pl.DataFrame, str, Path], None]
+_Reader = Callable[[Path], tuple[str, pl.DataFrame]]
+
+
+def _format(path: Path) -> tuple[_Writer, _Reader]:
+    if path.suffix not in FORMATS:
+        raise NotFoundError(
+            f"Predictions cannot be kept as '{path.suffix or path.name}' (file '{path}'). "
+            f"{choose_from(path.suffix, FORMATS)}"
+        )
+    return FORMATS[path.suffix]
+
+
+def _plain(table: pl.DataFrame) -> pl.DataFrame:
+    """Turn categories, and columns that hold nothing, into text; refuse what is neither text nor number."""
+    textual = [name for name, t in table.schema.items() if t in (pl.Null, pl.Categorical, pl.Enum)]
+    table = table.with_columns(pl.col(textual).cast(pl.String))
+    foreign = {name: str(t) for name, t in table.schema.items() if str(t) not in _TYPES}
+    if foreign:
+        raise DataError(f"Predictions must be numbers, texts or true/false. Got {foreign}.")
+    return table
+
+
+def _restore(table: pl.DataFrame, types: dict[str, str]) -> pl.DataFrame:
+    """Give columns their types back: formats without missing integers hold them as NaN."""
+    columns = []
+    for name, text in types.items():
+        column, dtype = pl.col(name), _TYPES[text]
+        if table.schema[name] != dtype and dtype.is_integer() and table.schema[name].is_float():
+            column = column.fill_nan(None)
+        if dtype == pl.String and not name.startswith("file"):
+            column = pl.when(column != "").then(column)
+        columns.append(column.cast(dtype).alias(name))
+    return table.select(columns)
+
+
+_TYPES: dict[str, Any] = {
+    str(dtype()): dtype()
+    for dtype in (
+        *(pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64),
+        *(pl.Float32, pl.Float64, pl.String, pl.Boolean),
+    )
+}
+
+
+def _arrays(table: pl.DataFrame) -> dict[str, np.ndarray[Any, Any]]:
+    """Columns as arrays without missing values: text as objects, numbers with NaN."""
+    arrays = {}
+    for column in table:
+        if column.dtype == pl.String:
+            arrays[column.name] = column.fill_null("").to_numpy().astype(object)
+        elif column.dtype.is_integer() and column.null_count():
+            arrays[column.name] = column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        elif column.dtype.is_float():
+            arrays[column.name] = column.fill_null(float("nan")).to_numpy()
+        else:
+            arrays[column.name] = column.to_numpy()
+    return arrays
+
+
+def _write_parquet(table: pl.DataFrame, header: str, path: Path) -> None:
+    table.write_parquet(path, metadata={"hitlens": header})
+
+
+def _read_parquet(path: Path) -> tuple[str, pl.DataFrame]:
+    return pl.read_parquet_metadata(path)["hitlens"], pl.read_parquet(path)
+
+
+def _write_hdf5(table: pl.DataFrame, header: str, path: Path) -> None:
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        group = file.create_group(_NAME)
+        group.attrs["hitlens"] = header
+        for name, array in _arrays(table).items():
+            dtype = h5py.string_dtype() if array.dtype == object else array.dtype
+            chunked = {"compression": "gzip", "shuffle": True} if len(array) else {}
+            group.create_dataset(name, data=array, dtype=dtype, **chunked)
+
+
+def _read_hdf5(path: Path) -> tuple[str, pl.DataFrame]:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        group = file[_NAME]
+        columns = {}
+        for name in json.loads(group.attrs["hitlens"])["columns"]:
+            text = h5py.check_string_dtype(group[name].dtype) is not None
+            columns[name] = pl.Series(
+                name,
+                (group[name].asstr()[:] if text else group[name][:]),
+                dtype=pl.String if text else None,
+            )
+        return str(group.attrs["hitlens"]), pl.DataFrame(columns)
+
+
+def _write_root(table: pl.DataFrame, header: str, path: Path) -> None:
+    import awkward as ak
+    import uproot
+
+    columns = {
+        name: ak.Array(array.tolist() or np.array([""])[:0]) if array.dtype == object else array
+        for name, array in _arrays(table).items()
+    }
+    with uproot.recreate(path) as file:
+        file["hitlens"] = header
+        file.mktree(_NAME, columns)
+
+
+def _read_root(path: Path) -> tuple[str, pl.DataFrame]:
+    import uproot
+
+    with uproot.open(path) as file:
+        header = str(file["hitlens"])
+        arrays = file[_NAME].arrays(library="np")
+        return header, pl.DataFrame({name: _native(array) for name, array in arrays.items()})
+
+
+def _native(array: np.ndarray[Any, Any]) -> pl.Series:
+    if array.dtype == object:
+        return pl.Series(array.tolist(), dtype=pl.String)
+    return pl.Series(array.astype(array.dtype.newbyteorder("=")))
+
+
+def _write_csv(table: pl.DataFrame, header: str, path: Path) -> None:
+    with path.open("wb") as file:
+        file.write(f"# {header}\n".encode())
+        table.write_csv(file)
+
+
+def _read_csv(path: Path) -> tuple[str, pl.DataFrame]:
+    with path.open("rb") as file:
+        header = file.readline().decode().removeprefix("#")
+    types = json.loads(header)["columns"]
+    schema = {name: _TYPES[text] for name, text in types.items()}
+    return header, pl.read_csv(path, skip_rows=1, schema=schema)
+
+
+#: How to write and read predictions, by file ending.
+FORMATS: dict[str, tuple[_Writer, _Reader]] = {
+    ".parquet": (_write_parquet, _read_parquet),
+    ".h5": (_write_hdf5, _read_hdf5),
+    ".root": (_write_root, _read_root),
+    ".csv": (_write_csv, _read_csv),
+}

@@ -1,0 +1,159 @@
+"""Predictions survive every file format with keys, order, types and description."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hitlens.detectors.cebr import DETECTOR
+from hitlens.errors import DataError, FileFormatError, NotFoundError, SelectionError
+from hitlens.evaluate import predictions as module
+from hitlens.evaluate.predictions import FORMATS, Predictions, read_predictions, write_predictions
+
+TASK = DETECTOR.task("multiplicity")
+
+
+def make(n: int = 5) -> Predictions:
+    rows = range(n)
+    table = pl.DataFrame(
+        {
+            "file": [f"Mix_é{i % 2}.txt" for i in rows],
+            "event": [100 - i for i in rows],
+            "split": [("test", "validation", "train", "none")[i % 4] for i in rows],
+            "true_n_electrons": [None if i == 3 else 1 + i % 2 for i in rows],
+            "true_energy_1_mev": [0.1 * i for i in rows],
+            "true_x_2_px": [float("nan") if i % 2 == 0 else 1 / 3 for i in rows],
+            "score_multiplicity": [i / 10 for i in rows],
+            "pred_multiplicity": ["single" if i < 3 else "double" for i in rows],
+            "true_multiplicity": [None if i == 3 else ("single", "double")[i % 2] for i in rows],
+        },
+        schema_overrides={"true_n_electrons": pl.UInt8, "score_multiplicity": pl.Float32},
+    ).cast(
+        {"file": pl.String, "event": pl.Int64, "split": pl.String, "true_energy_1_mev": pl.Float64}
+        | {"true_x_2_px": pl.Float64, "pred_multiplicity": pl.String, "true_multiplicity": pl.String}
+    )
+    return Predictions(table, TASK, (TASK,), "cebr", {"model": "abc"})
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("n", [5, 1, 0])
+def test_a_file_gives_back_what_was_written(tmp_path: Path, suffix: str, n: int) -> None:
+    wanted = make(n)
+    got = read_predictions(write_predictions(wanted, tmp_path / f"out{suffix}"))
+    assert got.table.schema == wanted.table.schema
+    assert got.table.equals(wanted.table)
+    assert got.task == wanted.task
+    assert got.heads == wanted.heads
+    assert (got.detector, got.metadata) == ("cebr", {"model": "abc"})
+    assert [p.name for p in tmp_path.iterdir()] == [f"out{suffix}"]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, width=32)), max_size=8)
+)
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_keys_and_scores_are_exact(
+    tmp_path_factory: pytest.TempPathFactory, suffix: str, rows: list[tuple[int, float]]
+) -> None:
+    table = pl.DataFrame(
+        {
+            "event": [event for event, _ in rows],
+            "split": ["none"] * len(rows),
+            "score_multiplicity": [score for _, score in rows],
+            "pred_multiplicity": ["single"] * len(rows),
+        },
+        schema={
+            "event": pl.Int64,
+            "split": pl.String,
+            "score_multiplicity": pl.Float32,
+            "pred_multiplicity": pl.String,
+        },
+    )
+    path = tmp_path_factory.mktemp("files") / f"out{suffix}"
+    write_predictions(Predictions(table, TASK, (TASK,), "cebr"), path)
+    assert read_predictions(path).table.equals(table)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_damaged_file_is_refused_by_name(tmp_path: Path, suffix: str) -> None:
+    path = write_predictions(make(), tmp_path / f"out{suffix}")
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(FileFormatError, match=r"out.*not a predictions file"):
+        read_predictions(path)
+
+
+def test_a_newer_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_predictions(make(), tmp_path / "out.parquet")
+    monkeypatch.setattr(module, "FORMAT_VERSION", 0)
+    with pytest.raises(FileFormatError, match="newer"):
+        read_predictions(path)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_predictions(make(), tmp_path / "out.csv")
+
+    def breaks(table: pl.DataFrame, header: str, path: Path) -> None:
+        path.write_text("half")
+        raise OSError("disk full")
+
+    monkeypatch.setitem(FORMATS, ".csv", (breaks, FORMATS[".csv"][1]))
+    with pytest.raises(OSError, match="disk full"):
+        write_predictions(make(2), path)
+    assert len(read_predictions(path)) == 5
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_unknown_endings_and_missing_files_say_what_there_is(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"\.parquet"):
+        write_predictions(make(), tmp_path / "out.xlsx")
+    with pytest.raises(NotFoundError, match="hitlens predict"):
+        read_predictions(tmp_path / "none.parquet")
+
+
+def test_missing_columns_are_named() -> None:
+    with pytest.raises(DataError, match="pred_multiplicity"):
+        Predictions(make().table.drop("pred_multiplicity"), TASK, (TASK,), "cebr")
+
+
+def test_selections() -> None:
+    predictions = make()
+    assert predictions.split("test").table["event"].to_list() == [100, 96]
+    assert len(predictions.filter("score_multiplicity < .2 AND true_multiplicity = 'double'")) == 1
+    with pytest.raises(SelectionError, match="score_multiplicity"):
+        predictions.filter("score_multiplicit < .2")
+    with pytest.raises(NotFoundError, match="multiplicity"):
+        predictions.head("energy")
+
+
+def test_truth_has_the_detectors_names_again() -> None:
+    truth = make().truth()
+    assert truth.columns == ["file", "event", "n_electrons", "energy_1_mev", "x_2_px"]
+
+
+def test_joint_heads_have_their_own_columns() -> None:
+    joint = DETECTOR.task("joint")
+    heads = DETECTOR.heads(joint)
+    columns = {"event": [1], "split": ["none"], "score_multiplicity": [0.5], "pred_multiplicity": ["single"]}
+    values = [f"{h.name}_pred_{c}" for h in heads[1:] for c in h.target_columns]
+    table = pl.DataFrame({**columns, **{name: [0.0] for name in values}})
+    predictions = Predictions(table, joint, heads, "cebr")
+    assert predictions.output_columns(heads[1]) == (
+        "single_pred_energy_1_mev",
+        "single_pred_x_1_px",
+        "single_pred_y_1_px",
+    )
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_categories_and_empty_columns_become_text(tmp_path: Path, suffix: str) -> None:
+    table = make().table.with_columns(pl.col("file").cast(pl.Categorical), true_multiplicity=pl.lit(None))
+    got = read_predictions(write_predictions(make().with_table(table), tmp_path / f"out{suffix}")).table
+    assert got["file"].to_list() == make().table["file"].to_list()
+    assert got["true_multiplicity"].to_list() == [None] * 5
+    with pytest.raises(DataError, match="List"):
+        write_predictions(make().with_table(table.with_columns(hits=pl.lit([1]))), tmp_path / f"out{suffix}")
