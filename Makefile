@@ -9,6 +9,7 @@ TEST_ENV := .venv-test
 PIP_FLAGS := --quiet --disable-pip-version-check
 # Pinned here and not in pyproject: users may have any torch >= 2.6, the project's own environments have this one.
 TORCH := torch==2.13.0
+DEVELOPER := .[dev,docs]
 HITLENS := $(DEMO_ENV)/bin/hitlens
 DEMO_TASKS := multiplicity single_energy single_position
 DEMO_REPORTS := $(DEMO_TASKS:%=demo/%/report.html)
@@ -44,7 +45,7 @@ $(DEMO_ENV)/.installed: pyproject.toml constraints.txt src/hitlens/__init__.py |
 	$(call make-environment,.)
 
 $(TEST_ENV)/.installed: pyproject.toml constraints.txt src/hitlens/__init__.py | python
-	$(call make-environment,.[dev,docs])
+	$(call make-environment,$(DEVELOPER))
 
 demo: $(DEMO_REPORTS)
 	@echo
@@ -81,7 +82,7 @@ benchmarks: $(TEST_ENV)/.installed
 constraints: python
 	rm -rf build/resolve && $(PYTHON) -m venv build/resolve
 	build/resolve/bin/python -m pip install $(PIP_FLAGS) $(TORCH)
-	build/resolve/bin/python -m pip install $(PIP_FLAGS) $(TORCH) ".[dev,docs]"
+	build/resolve/bin/python -m pip install $(PIP_FLAGS) $(TORCH) "$(DEVELOPER)"
 	{ echo "# The versions hitlens is tested with, for -c. Made by 'make constraints' with" \
 	       "$$(build/resolve/bin/python --version)."; \
 	  build/resolve/bin/python -m pip freeze --exclude hitlens | sed -E 's/^(torch==[0-9.]+)\+.*/\1/'; \

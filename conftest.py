@@ -1,0 +1,52 @@
+"""The code blocks of README and documentation are tests; the rest of the configuration is in pyproject.toml."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from sybil import Example, Sybil
+from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser, SkipParser
+
+
+def run_shell(example: Example) -> str | None:
+    """Run a ``bash`` block as a reader would; the error output is the failure's message."""
+    environment = dict(os.environ)
+    environment["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), environment.get("PATH", "")))
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", str(example.parsed)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    if done.returncode == 0:
+        return None
+    return f"exit code {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+
+
+def enter_empty_folder(namespace: dict[str, Any]) -> None:
+    """Let the blocks of one page work in a folder of their own."""
+    stack = contextlib.ExitStack()
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="hitlens-docs-"))
+    stack.enter_context(contextlib.chdir(folder))
+    namespace["__folder__"] = stack
+
+
+def leave_folder(namespace: dict[str, Any]) -> None:
+    """Go back and remove what the blocks of the page wrote."""
+    namespace.pop("__folder__").close()
+
+
+pytest_collect_file = Sybil(
+    parsers=[PythonCodeBlockParser(), CodeBlockParser(language="bash", evaluator=run_shell), SkipParser()],
+    patterns=["README.md", "docs/*.md", "docs/**/*.md"],
+    setup=enter_empty_folder,
+    teardown=leave_folder,
+).pytest()
