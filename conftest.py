@@ -1,4 +1,4 @@
-"""The code blocks of README and documentation are tests; the rest of the configuration is in pyproject.toml."""
+"""README and documentation have their code blocks run as tests; other settings are in pyproject.toml."""
 
 from __future__ import annotations
 
