@@ -73,7 +73,7 @@ def confusion_matrix(
     w = as_weights(weights, len(true))
     cells = n * true + predicted
     if w.ndim == 1:
-        return np.bincount(cells, weights=w, minlength=n * n).reshape(n, n)
+        return np.asarray(np.bincount(cells, weights=w, minlength=n * n), dtype=np.float64).reshape(n, n)
     columns = np.zeros((len(true), n * n))
     columns[np.arange(len(true)), cells] = 1
     return np.asarray(w @ columns).reshape(-1, n, n)

@@ -43,13 +43,14 @@ class CutScan:
     @property
     def background_rejection(self) -> FloatArray:
         """Background that does not pass over all background, shape (cut,)."""
-        return 1 - np.asarray(divide(self.n_background, self.total_background))
+        rejected = self.total_background - self.n_background
+        return np.asarray(divide(rejected, self.total_background))
 
     @property
     def figure_of_merit(self) -> FloatArray:
         """Signal over the root of all that passes, s / sqrt(s + b), 0 where nothing does, shape (cut,)."""
         passed = self.n_signal + self.n_background
-        return np.nan_to_num(np.asarray(divide(self.n_signal, np.sqrt(passed))), nan=0.0)
+        return np.asarray(np.nan_to_num(divide(self.n_signal, np.sqrt(passed)), nan=0.0))
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,8 @@ def match_order(y_true: ArrayLike, y_pred: ArrayLike, scale: ArrayLike | None = 
     if n_members <= _LARGEST_TRIED:
         orders = np.array(list(permutations(range(n_members))), dtype=np.intp)
         totals = cost[:, np.arange(n_members), orders].sum(-1)
-        return orders[np.argmin(totals, axis=1)]
+        return np.asarray(orders[np.argmin(totals, axis=1)], dtype=np.intp)
+    # SciPy solves one event a call; no listed library solves many.
     return np.array([linear_sum_assignment(one)[1] for one in cost], dtype=np.intp)
 
 
@@ -80,5 +81,7 @@ def _format(y_true: ArrayLike, y_pred: ArrayLike) -> tuple[FloatArray, FloatArra
 def _format_scale(scale: ArrayLike | None, n_components: int) -> FloatArray:
     units = np.ones(n_components) if scale is None else np.asarray(scale, dtype=np.float64)
     if units.shape != (n_components,) or not (np.isfinite(units) & (units > 0)).all():
-        raise DataError(f"scale must be {n_components} numbers above 0, one a component. Got {scale}.")
+        raise DataError(
+            f"scale must be {n_components} numbers above 0, one a component. Got {units.tolist()}."
+        )
     return units
