@@ -1,17 +1,15 @@
-"""The error tree of hitlens; every error a user can meet is one of these.
+"""The error tree of hitlens; every error a user can meet is one of these::
 
-```
-HitlensError
-├── DataError               the content of a file or of events cannot be used
-│   ├── FileFormatError     a file is malformed, truncated, foreign or newer than this version
-│   ├── LeakageError        the same event stands in more than one split
-│   └── SelectionError      an expression or a column name does not fit the truth table
-├── ConfigError             a setting is unknown, out of range or contradicts another
-├── NotFoundError           a detector, task, model, recipe or file that does not exist
-├── ModelFileError          a model file is not one of ours, is damaged, or does not fit the events
-├── RunError                a run folder is unfinished, finished, or not a run
-└── FetchError              a download failed or its content is not what was recorded
-```
+    HitlensError
+    ├── DataError               the content of a file or of events cannot be used
+    │   ├── FileFormatError     a file is malformed, truncated, foreign or newer than this version
+    │   ├── LeakageError        the same event stands in more than one split
+    │   └── SelectionError      an expression or a column name does not fit the truth table
+    ├── ConfigError             a setting is unknown, out of range or contradicts another
+    ├── NotFoundError           a detector, task, model, recipe or file that does not exist
+    ├── ModelFileError          a model file is not one of ours, is damaged, or does not fit the events
+    ├── RunError                a run folder is unfinished, finished, or not a run
+    └── FetchError              a download failed or its content is not what was recorded
 
 Messages say what was wrong, where, and what to do.
 """
