@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from hitlens.errors import NotFoundError, choose_from
 from hitlens.events import Events
+
+
+Named = TypeVar("Named", "View", "Task")
 
 
 class Description(BaseModel):
@@ -237,8 +240,10 @@ class Layout:
 class Simulator(Protocol):
     """Makes events: the same for a seed whatever the number of workers."""
 
-    #: The settings, all of them, with defaults.
-    config: type[Description]
+    @property
+    def config(self) -> type[Description]:
+        """The settings, all of them; validating an empty mapping gives the defaults."""
+        ...
 
     def blocks(self, config: Any, n_events: int, seed: int, workers: int) -> Iterator[Events]:
         """Yield blocks of events, in order."""
@@ -267,6 +272,7 @@ class Detector(Description):
     Attributes:
         symmetries: legal changes of the image besides the identity.
         layouts: file layouts beside the native one.
+        simulator: makes the simulator; called only when events are simulated, so that describing costs nothing.
     """
 
     name: str
@@ -280,7 +286,7 @@ class Detector(Description):
     published: tuple[PublishedResult, ...] = ()
     downloads: tuple[Download, ...] = ()
     layouts: tuple[Layout, ...] = ()
-    simulator: Any = None
+    simulator: Callable[[], Simulator] | None = None
     baselines: tuple[Baseline, ...] = ()
 
     @property
@@ -313,7 +319,7 @@ class Detector(Description):
         return next((known.unit for known in self.truth if known.name == column), "")
 
 
-def _named(items: Sequence[Any], name: str, what: str) -> Any:
+def _named(items: Sequence[Named], name: str, what: str) -> Named:
     for item in items:
         if item.name == name:
             return item

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from hitlens.detector import Detector
+from hitlens.detector import Detector, Simulator
 from hitlens.detectors.cebr import description
+
+
+def _simulator() -> Simulator:
+    from hitlens.detectors.cebr.simulate import CebrSimulator
+
+    return CebrSimulator()
+
 
 #: The detector; files, simulator and fit are bound here and nowhere else.
 DETECTOR = Detector(
@@ -17,4 +24,5 @@ DETECTOR = Detector(
     laws=description.LAWS,
     published=description.PUBLISHED,
     downloads=description.DOWNLOADS,
+    simulator=_simulator,
 )
