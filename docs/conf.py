@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from generate import write_pages  # the folder of this file must be on the path first
+
 import hitlens
 
 project = "hitlens"
@@ -35,3 +44,21 @@ napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 # Names without a role in docstrings are code, as in Markdown.
 default_role = "code"
+
+
+def quote_fences(app: Any, what: str, name: str, thing: object, options: Any, lines: list[str]) -> None:
+    """Turn fenced blocks of docstrings, written as in Markdown, into literal blocks."""
+    inside = False
+    changed: list[str] = []
+    for line in lines:
+        if re.match(r"\s*```", line):
+            inside = not inside
+            changed += ["", "::", ""] if inside else [""]
+        else:
+            changed.append(f"    {line}" if inside else line)
+    lines[:] = changed
+
+
+def setup(app: Any) -> None:
+    write_pages(Path(__file__).parent / "reference" / "generated")
+    app.connect("autodoc-process-docstring", quote_fences)
