@@ -15,8 +15,8 @@ from typing import Any, Literal
 import pooch
 
 from hitlens.errors import FetchError
+from hitlens.io.atomic import written_whole
 from hitlens.io.download import DownloadSettings, Progress, download, exclusive, forget_part
-from hitlens.io.replacing import replacing
 
 log = logging.getLogger(__name__)
 
@@ -222,7 +222,7 @@ def read_lock(lock: Path) -> dict[str, LockEntry]:
 
 def _record(lock: Path, name: str, entry: LockEntry) -> None:
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with exclusive(lock.parent), replacing(lock) as temporary:
+    with exclusive(lock.parent), written_whole(lock) as temporary:
         files = {**read_lock(lock), name: entry}
         content = {"version": _LOCK_VERSION, "files": {key: asdict(files[key]) for key in sorted(files)}}
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,378 @@
+"""Events -> data report: what a physicist should know of a sample before training on it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from hitlens.datasets.duplicates import BLANK, equal_fingerprints, image_fingerprints
+from hitlens.datasets.histograms import GrowingHistogram, Histogram, same_bins
+from hitlens.datasets.truth_laws import LawCheck, LawResult
+from hitlens.datasets.view_statistics import ViewReport, ViewStatistics, best_orientation
+from hitlens.detector import Detector, ReadReport, Task
+from hitlens.errors import DataError, SelectionError, choose_from
+from hitlens.events import Events, evaluate_condition, evaluate_expression
+from hitlens.metrics.interval import Interval, binomial
+
+#: Bins of the histograms of a report, at most.
+N_BINS = 100
+
+
+@dataclass(frozen=True)
+class ColumnReport:
+    """Range of one column of the truth table.
+
+    Attributes:
+        meaning: from the detector's description; empty for a column it does not know.
+        unit: from the description, empty where it has none.
+        role: "key", "truth", or "extra" for a column the description does not know.
+        n_known: events with a value.
+        n_missing: events with none (null, NaN, or a file without the column).
+        minimum: smallest value as a number; None for text.
+        maximum: largest value as a number; None for text.
+        mean: mean value; None for text.
+        n_distinct: different values of a text; None for numbers.
+        histogram: of a column of real numbers, None for others.
+    """
+
+    name: str
+    meaning: str
+    unit: str
+    role: str
+    n_known: int
+    n_missing: int
+    minimum: float | None
+    maximum: float | None
+    mean: float | None
+    n_distinct: int | None
+    histogram: Histogram | None
+
+
+@dataclass(frozen=True)
+class ClassBalance:
+    """How many events each class of a task has.
+
+    Attributes:
+        task: name of the classification task.
+        classes: class names.
+        counts: events a class.
+        fractions: of the events whose class is known, with 95 % intervals.
+        n_unknown: events outside the task's selection, or without the truth it needs.
+    """
+
+    task: str
+    classes: tuple[str, ...]
+    counts: tuple[int, ...]
+    fractions: tuple[Interval, ...]
+    n_unknown: int
+
+
+@dataclass(frozen=True)
+class DuplicateGroup:
+    """Events that are the same.
+
+    Attributes:
+        positions: places in the input, counted from 0 over all files.
+        labels: their keys, for example "a.txt 17".
+    """
+
+    positions: tuple[int, ...]
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class DataReport:
+    """All of it.
+
+    Attributes:
+        detector: name of the detector.
+        title: its title.
+        sources: files the events came from.
+        n_events: events read.
+        n_blank: events without a hit in any view.
+        skipped: one message an event the reader left out on request.
+        columns: the truth table, key columns first.
+        missing_columns: columns of the description that no event has.
+        balances: one a classification task that could be evaluated.
+        views: one a view.
+        sum_spectra: sum over all pixels of an event, by class of the first classification task, and "all".
+        image_duplicates: groups of identical images, blank ones left out.
+        key_duplicates: groups of events with the same key.
+        laws: what the description states of the truth, checked.
+        warnings: what of all this deserves a look, in words.
+    """
+
+    detector: str
+    title: str
+    sources: tuple[str, ...]
+    n_events: int
+    n_blank: int
+    skipped: tuple[str, ...]
+    columns: tuple[ColumnReport, ...]
+    missing_columns: tuple[str, ...]
+    balances: tuple[ClassBalance, ...]
+    views: tuple[ViewReport, ...]
+    sum_spectra: dict[str, Histogram]
+    image_duplicates: tuple[DuplicateGroup, ...]
+    key_duplicates: tuple[DuplicateGroup, ...]
+    laws: tuple[LawResult, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def n_image_copies(self) -> int:
+        """Events that repeat the image of an earlier one."""
+        return sum(len(group.positions) - 1 for group in self.image_duplicates)
+
+    @property
+    def n_key_copies(self) -> int:
+        """Events that repeat the key of an earlier one."""
+        return sum(len(group.positions) - 1 for group in self.key_duplicates)
+
+
+def inspect_events(
+    blocks: Iterable[Events],
+    detector: Detector,
+    *,
+    sources: Iterable[str] = (),
+    read_report: ReadReport | None = None,
+) -> DataReport:
+    """Look through events block by block and report.
+
+    Kept in memory are one block, and some 40 bytes an event (fingerprint and key) to find duplicates.
+    Images count as identical when their 64-bit fingerprints are: of 37 samples with a billion different
+    images each, one is expected to show a false pair.
+
+    Args:
+        blocks: the events.
+        detector: their description.
+        sources: names of the files, for the report.
+        read_report: what the reader skipped; looked at after the last block.
+
+    Raises:
+        DataError: events of another detector, or images of another shape.
+
+    Examples:
+        >>> from hitlens.detectors import get_detector
+        >>> images = np.ones((3, 16, 16), dtype=np.uint16) * np.arange(3, dtype=np.uint16)[:, None, None]
+        >>> truth = pl.DataFrame({"file": "a", "event": [0, 1, 2], "n_electrons": [1, 2, 2]})
+        >>> report = inspect_events([Events({"anode": images}, truth, "cebr")], get_detector("cebr"))
+        >>> report.n_events, report.n_blank, report.balances[0].counts
+        (3, 1, (1, 2))
+    """
+    inspector = _Inspector(detector)
+    for block in blocks:
+        inspector.fill(block)
+    return inspector.report(tuple(sources), tuple(read_report.skipped) if read_report else ())
+
+
+class _Column:
+    """Adds up the range of one truth column."""
+
+    def __init__(self) -> None:
+        self.n_known, self.total = 0, 0.0
+        self.minimum, self.maximum = math.inf, -math.inf
+        self.texts: set[str] = set()
+        self.numeric = self.real = False
+        self.histogram = GrowingHistogram()
+
+    def fill(self, values: pl.Series) -> None:
+        known = values.drop_nulls()
+        self.real = self.real or known.dtype.is_float()
+        if known.dtype.is_numeric() or known.dtype == pl.Boolean:
+            self.numeric = True
+            numbers = known.cast(pl.Float64).drop_nans().to_numpy()
+            self.n_known += len(numbers)
+            if len(numbers):
+                self.minimum = min(self.minimum, float(numbers.min()))
+                self.maximum = max(self.maximum, float(numbers.max()))
+                self.total += float(numbers.sum())
+                self.histogram.fill(numbers)
+        else:
+            self.n_known += len(known)
+            self.texts |= set(known.unique().cast(pl.String).to_list())
+
+    def report(self, name: str, n_events: int, detector: Detector) -> ColumnReport:
+        described = {column.name: column for column in detector.truth}.get(name)
+        numbers = self.numeric and self.n_known > 0
+        return ColumnReport(
+            name=name,
+            meaning=described.meaning if described else "",
+            unit=described.unit if described else "",
+            role=described.role if described else "extra",
+            n_known=self.n_known,
+            n_missing=n_events - self.n_known,
+            minimum=self.minimum if numbers else None,
+            maximum=self.maximum if numbers else None,
+            mean=self.total / self.n_known if numbers else None,
+            n_distinct=len(self.texts) if not self.numeric else None,
+            histogram=self.histogram.histogram(N_BINS) if numbers and self.real else None,
+        )
+
+
+class _Inspector:
+    """The running state of `inspect_events`."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector = detector
+        self.n_events = 0
+        self.columns: dict[str, _Column] = {}
+        self.tasks = [task for task in detector.tasks if task.is_classification]
+        self.counts = {task.name: np.zeros(len(task.class_names), dtype=np.int64) for task in self.tasks}
+        self.views = {view.name: ViewStatistics(view, detector) for view in detector.views}
+        self.spectra: dict[str, GrowingHistogram] = {}
+        self.laws = [LawCheck(law) for law in detector.laws]
+        self.fingerprints: list[NDArray[np.uint64]] = []
+        self.keys: list[pl.DataFrame] = []
+
+    def fill(self, events: Events) -> None:
+        if events.detector != self.detector.name:
+            raise DataError(
+                f"These are events of '{events.detector}', to be inspected as '{self.detector.name}'. "
+                "Name the detector they belong to."
+            )
+        for view in events.images:
+            if view not in self.views:
+                raise DataError(
+                    f"View '{view}' is not one of '{self.detector.name}'. {choose_from(view, self.views)}"
+                )
+        self.n_events += len(events)
+        for name in events.truth.columns:
+            self.columns.setdefault(name, _Column()).fill(events.truth[name])
+        for law in self.laws:
+            law.fill(events.truth)
+        self.fingerprints.append(image_fingerprints(events))
+        self.keys.append(
+            events.truth.select([key for key in self.detector.key if key in events.truth.columns])
+        )
+        self._fill_images(events)
+
+    def _fill_images(self, events: Events) -> None:
+        sums = np.zeros(len(events))
+        for name, images in events.images.items():
+            sums += self.views[name].fill(images, events.truth)
+        self.spectra.setdefault("all", GrowingHistogram()).fill(sums)
+        for number, task in enumerate(self.tasks):
+            classes = _class_indices(events.truth, task)
+            for index, name in enumerate(task.class_names):
+                chosen = classes == index
+                self.counts[task.name][index] += int(chosen.sum())
+                if number == 0 and chosen.any():
+                    self.spectra.setdefault(name, GrowingHistogram()).fill(sums[chosen])
+
+    def report(self, sources: tuple[str, ...], skipped: tuple[str, ...]) -> DataReport:
+        fingerprints = np.concatenate([np.zeros(0, dtype=np.uint64), *self.fingerprints])
+        keys = pl.concat(self.keys, how="diagonal_relaxed") if self.keys else pl.DataFrame()
+        order = {column.name: place for place, column in enumerate(self.detector.truth)}
+        names = sorted(self.columns, key=lambda name: order.get(name, len(order)))
+        found = DataReport(
+            detector=self.detector.name,
+            title=self.detector.title,
+            sources=sources,
+            n_events=self.n_events,
+            n_blank=int((fingerprints == BLANK).sum()),
+            skipped=skipped,
+            columns=tuple(self.columns[n].report(n, self.n_events, self.detector) for n in names),
+            missing_columns=tuple(name for name in order if name not in self.columns),
+            balances=tuple(self._balance(task) for task in self.tasks if self.counts[task.name].any()),
+            views=tuple(view.report() for view in self.views.values() if view.n_events),
+            sum_spectra=same_bins(self.spectra, N_BINS),
+            image_duplicates=_groups(equal_fingerprints(fingerprints), keys),
+            key_duplicates=_groups(_equal_keys(keys, self.detector.key), keys),
+            laws=tuple(law.result() for law in self.laws),
+            warnings=(),
+        )
+        return replace(found, warnings=tuple(_warnings(found)))
+
+    def _balance(self, task: Task) -> ClassBalance:
+        counts = self.counts[task.name]
+        n_known = int(counts.sum())
+        return ClassBalance(
+            task=task.name,
+            classes=task.class_names,
+            counts=tuple(int(count) for count in counts),
+            fractions=tuple(binomial(int(count), n_known) for count in counts),
+            n_unknown=self.n_events - n_known,
+        )
+
+
+def _class_indices(truth: pl.DataFrame, task: Task) -> NDArray[np.int64]:
+    """Return the class of each event, -1 where it is not known."""
+    try:
+        defined = evaluate_condition(truth, task.selection)
+        classes = evaluate_expression(truth, task.target).cast(pl.Int64).fill_null(-1).to_numpy()
+    except SelectionError:
+        return np.full(len(truth), -1)
+    return np.where(defined, classes, -1)
+
+
+def _equal_keys(keys: pl.DataFrame, key: tuple[str, ...]) -> list[NDArray[np.int64]]:
+    if not key or not len(keys) or set(keys.columns) != set(key):
+        return []
+    numbered = keys.with_row_index("position").drop_nulls()
+    repeated = numbered.filter(pl.struct(key).is_duplicated())
+    groups = repeated.group_by(key, maintain_order=True).agg("position")["position"]
+    return [group.to_numpy().astype(np.int64) for group in groups]
+
+
+def _groups(found: list[NDArray[np.int64]], keys: pl.DataFrame) -> tuple[DuplicateGroup, ...]:
+    groups = []
+    for rows in found:
+        labels = tuple(" ".join(str(part) for part in row) for row in keys[rows].iter_rows())
+        groups.append(DuplicateGroup(tuple(rows.tolist()), labels))
+    return tuple(groups)
+
+
+def _warnings(report: DataReport) -> list[str]:
+    """Put into words what deserves a look."""
+    found = []
+    if not report.n_events:
+        found.append("There are no events.")
+    if report.skipped:
+        found.append(f"{len(report.skipped):,} events could not be read and were skipped.")
+    if report.n_blank:
+        found.append(f"{report.n_blank:,} events are blank: no pixel is hit.")
+    if report.n_image_copies:
+        found.append(
+            f"{report.n_image_copies:,} events repeat the image of another event; "
+            "in different splits they would leak."
+        )
+    if report.n_key_copies:
+        found.append(f"{report.n_key_copies:,} events repeat the key of another event.")
+    found += [
+        f"The truth differs from the law: {law.name}." for law in report.laws if law.verdict == "differs"
+    ]
+    found += [
+        f"{law.n_outside:,} values lie outside the limits of the law: {law.name}."
+        for law in report.laws
+        if law.n_outside
+    ]
+    for view in report.views:
+        found += _view_warnings(view)
+    return found
+
+
+def _view_warnings(report: ViewReport) -> list[str]:
+    name = report.view.name
+    found = []
+    if report.dead:
+        found.append(f"View '{name}' has {len(report.dead)} dead pixels.")
+    if report.hot:
+        found.append(f"View '{name}' has {len(report.hot)} hot pixels.")
+    if report.n_not_finite:
+        found.append(f"View '{name}' has {report.n_not_finite:,} pixel values that are not finite.")
+    if report.n_negative:
+        found.append(f"View '{name}' has {report.n_negative:,} negative pixel values.")
+    better = best_orientation(report.orientations)
+    if better is not None:
+        described = report.orientations[0]
+        found.append(
+            f"The images of view '{name}' seem to be turned by '{better.name}': their brightest pixel then "
+            f"holds a true position in {better.fraction:.1%} of the events, as they are in "
+            f"{described.fraction:.1%}. Read the file with its axes in the right order."
+        )
+    return found
