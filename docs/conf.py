@@ -46,8 +46,8 @@ napoleon_use_ivar = True
 default_role = "code"
 
 
-def quote_fences(app: Any, what: str, name: str, thing: object, options: Any, lines: list[str]) -> None:
-    """Turn fenced blocks of docstrings, written as in Markdown, into literal blocks."""
+def read_as_markdown(app: Any, what: str, name: str, thing: object, options: Any, lines: list[str]) -> None:
+    """Turn fenced blocks of docstrings into literal blocks, and let |x| be an absolute value."""
     inside = False
     changed: list[str] = []
     for line in lines:
@@ -55,10 +55,10 @@ def quote_fences(app: Any, what: str, name: str, thing: object, options: Any, li
             inside = not inside
             changed += ["", "::", ""] if inside else [""]
         else:
-            changed.append(f"    {line}" if inside else line)
+            changed.append(f"    {line}" if inside else re.sub(r"(?<![`|\\\\])\\|(?=[\\w(])", r"\\|", line))
     lines[:] = changed
 
 
 def setup(app: Any) -> None:
     write_pages(Path(__file__).parent / "reference" / "generated")
-    app.connect("autodoc-process-docstring", quote_fences)
+    app.connect("autodoc-process-docstring", read_as_markdown)

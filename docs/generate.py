@@ -73,7 +73,7 @@ def api_page(name: str) -> str:
     for module in modules_of(name):
         if module != f"hitlens.{name}":
             parts.append(f"## {module}\n")
-        parts.append(f"```{{eval-rst}}\n.. automodule:: {module}\n```\n")
+        parts.append(f"```{{eval-rst}}\n.. automodule:: {module}\n   :ignore-module-all:\n```\n")
     return "\n".join(parts)
 
 
