@@ -14,7 +14,7 @@ import polars as pl
 from hitlens.detector import Task
 from hitlens.errors import DataError, FileFormatError, NotFoundError, choose_from
 from hitlens.events import evaluate_condition
-from hitlens.io.replacing import replacing
+from hitlens.io.atomic import written_whole
 
 #: Version of the predictions file. 1: first.
 FORMAT_VERSION = 1
@@ -162,7 +162,7 @@ def write_predictions(predictions: Predictions, path: Path | str) -> Path:
             "columns": {name: str(dtype) for name, dtype in table.schema.items()},
         }
     )
-    with replacing(path) as temporary:
+    with written_whole(path) as temporary:
         write(table, header, temporary)
     return path
 

@@ -1,4 +1,4 @@
-"""Public files by name: downloaded once, kept, their content recorded in a lock file and checked ever after."""
+"""Public files by name: downloaded once, kept, their content recorded in a lock file and checked after."""
 
 from __future__ import annotations
 

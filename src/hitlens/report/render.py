@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from hitlens.io.replacing import replacing
+from hitlens.io.atomic import written_whole
 
 
 def render(template: str, /, **context: Any) -> str:
@@ -49,6 +49,6 @@ def write_whole(path: Path | str, content: str | bytes) -> Path:
         '<p>'
     """
     path = Path(path)
-    with replacing(path) as temporary:
+    with written_whole(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
     return path

@@ -1,0 +1,135 @@
+"""Metrics with intervals, of one method or of two on the same events."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hitlens.evaluate.results import MetricResult
+from hitlens.metrics.interval import Interval, bootstrap_all
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric and what it is about.
+
+    Attributes:
+        name: as in `MetricResult`.
+        function: (y_true, prediction, weights) -> value, or one value a row of weights.
+        column: as in `MetricResult`.
+        unit: as in `MetricResult`.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    column: str = ""
+    unit: str = ""
+
+    def result(self, interval: Interval | None) -> MetricResult:
+        """Return the result of this measure; an undefined interval becomes None."""
+        return MetricResult(self.name, defined(interval), self.column, self.unit)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two methods on the same events, from the same resamplings.
+
+    Attributes:
+        model: metrics of the first method.
+        baseline: metrics of the second.
+        differences: first minus second.
+    """
+
+    model: tuple[MetricResult, ...]
+    baseline: tuple[MetricResult, ...]
+    differences: tuple[MetricResult, ...]
+
+
+def defined(interval: Interval | None) -> Interval | None:
+    """Return the interval, or None where a bound does not exist.
+
+    Examples:
+        >>> defined(Interval(0.5, float("nan"), 1.0)) is None
+        True
+    """
+    if interval is None or not all(map(math.isfinite, (interval.value, interval.low, interval.high))):
+        return None
+    return interval
+
+
+def measure(
+    measures: Sequence[Measure],
+    y_true: Array,
+    y_pred: Array,
+    *,
+    rng: np.random.Generator,
+    n_bootstrap: int,
+    level: float,
+) -> tuple[MetricResult, ...]:
+    """Return metrics with bootstrap intervals; without events all are undefined.
+
+    Args:
+        measures: what to compute.
+        y_true: truth, event along the first axis.
+        y_pred: prediction, event along the first axis.
+        rng: source of the resamplings.
+        n_bootstrap: how many.
+        level: coverage.
+
+    Examples:
+        >>> share = Measure("accuracy", lambda t, p: float((t == p).mean()))
+        >>> found = measure([share], np.array([0, 1]), np.array([0, 1]), level=0.95,
+        ...                 rng=np.random.default_rng(1), n_bootstrap=20)
+        >>> found[0].interval.value
+        1.0
+    """
+    if len(y_true) == 0:
+        return tuple(m.result(None) for m in measures)
+    functions = {str(number): m.function for number, m in enumerate(measures)}
+    found = bootstrap_all(functions, y_true, y_pred, rng=rng, n_resamples=n_bootstrap, level=level)
+    return tuple(m.result(found[str(number)]) for number, m in enumerate(measures))
+
+
+def compare(
+    measures: Sequence[Measure],
+    y_true: Array,
+    model: Array,
+    baseline: Array,
+    *,
+    rng: np.random.Generator,
+    n_bootstrap: int,
+    level: float,
+) -> Comparison:
+    """Return the metrics of two methods and their paired differences; arguments as `measure`."""
+    if len(y_true) == 0:
+        nothing = tuple(m.result(None) for m in measures)
+        return Comparison(nothing, nothing, nothing)
+    functions: dict[str, Callable[..., Any]] = {}
+    for number, m in enumerate(measures):
+        functions |= {f"{number} {kind}": f for kind, f in _on_pairs(m.function).items()}
+    found = bootstrap_all(functions, y_true, model, baseline, rng=rng, n_resamples=n_bootstrap, level=level)
+
+    def results(kind: str) -> tuple[MetricResult, ...]:
+        return tuple(m.result(found[f"{number} {kind}"]) for number, m in enumerate(measures))
+
+    return Comparison(results("model"), results("baseline"), results("difference"))
+
+
+def _on_pairs(function: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
+    def model(y: Array, a: Array, b: Array, weights: Any = None) -> Any:
+        return function(y, a, weights=weights)
+
+    def baseline(y: Array, a: Array, b: Array, weights: Any = None) -> Any:
+        return function(y, b, weights=weights)
+
+    def difference(y: Array, a: Array, b: Array, weights: Any = None) -> Any:
+        return function(y, a, weights=weights) - function(y, b, weights=weights)
+
+    return {"model": model, "baseline": baseline, "difference": difference}

@@ -1,0 +1,85 @@
+"""Predictions and truth -> results: every number with its interval, beside baselines, in slices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+import polars as pl
+
+from hitlens.detector import Detector
+from hitlens.errors import DataError
+from hitlens.evaluate.baselines import BaselineColumns, training_truth
+from hitlens.evaluate.classification import evaluate_classification
+from hitlens.evaluate.config import EvaluateConfig
+from hitlens.evaluate.context import Context
+from hitlens.evaluate.predictions import SPLITS, Predictions
+from hitlens.evaluate.regression import evaluate_regression
+from hitlens.evaluate.results import Reading, Results
+from hitlens.evaluate.slices import bin_events
+
+
+def evaluate(
+    predictions: Predictions,
+    detector: Detector,
+    config: EvaluateConfig | None = None,
+    *,
+    baselines: Sequence[BaselineColumns] = (),
+    training: pl.DataFrame | None = None,
+    readings: Sequence[Reading] = (),
+    data: Mapping[str, str] | None = None,
+) -> Results:
+    """Return all results of the events of one split.
+
+    Args:
+        predictions: of a model, with truth; all splits.
+        detector: its description: slice variables and truth columns.
+        config: settings; None takes the defaults.
+        baselines: what physics methods say of events of that split.
+        training: truth of the training split, for the constant predictor; None takes the rows the
+            predictions have of it, or else of the validation split.
+        readings: earlier evaluations of this model.
+        data: facts about the events, for the report.
+
+    Raises:
+        DataError: the split is empty, or its truth is not known.
+    """
+    config = config or EvaluateConfig()
+    chosen = predictions.split(config.split)
+    counts = predictions.table["split"].value_counts()
+    by_split = dict(zip(counts["split"].to_list(), counts["count"].to_list(), strict=True))
+    if not len(chosen):
+        there = ", ".join(f"{name} ({by_split[name]})" for name in SPLITS if name in by_split) or "none"
+        raise DataError(f"No events of the {config.split} split in these predictions. There are: {there}.")
+    truth = chosen.truth()
+    known, source = training_truth(predictions, training)
+    context = Context(
+        predictions=chosen,
+        truth=truth,
+        binned=bin_events(truth, detector),
+        training=known,
+        training_source=source,
+        baselines=tuple(baselines),
+        config=config,
+        rng=np.random.default_rng(config.seed),
+    )
+    now = Reading(datetime.now(UTC).isoformat(timespec="seconds"), config.split, config.cut)
+    return Results(
+        detector=predictions.detector,
+        task=predictions.task.name,
+        split=config.split,
+        n_events=len(chosen),
+        n_events_by_split={name: by_split[name] for name in SPLITS if name in by_split},
+        tasks=tuple(
+            evaluate_classification(head, context)
+            if head.is_classification
+            else evaluate_regression(head, context)
+            for head in predictions.heads
+        ),
+        level=config.level,
+        n_bootstrap=config.n_bootstrap,
+        seed=config.seed,
+        readings=(*readings, now),
+        data=dict(data or {}),
+    )

@@ -1,0 +1,324 @@
+"""Results of a head that predicts values, of one electron or of an unordered set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from hitlens import metrics
+from hitlens.detector import Task
+from hitlens.errors import DataError, choose_from
+from hitlens.evaluate.baselines import TRIVIAL, BaselineColumns, column_means
+from hitlens.evaluate.compare import Measure, compare, measure
+from hitlens.evaluate.context import Context
+from hitlens.evaluate.results import BaselineResult, Histogram, Map, SliceResult, TaskResult
+from hitlens.evaluate.slices import slice_results
+from hitlens.events import evaluate_condition
+from hitlens.metrics.interval import Interval
+
+#: The numbers given of each quantity; all but R2 have its unit.
+METRICS: Mapping[str, Callable[..., Any]] = {
+    "bias": metrics.bias,
+    "rmse": metrics.rmse,
+    "mae": metrics.mae,
+    "r2": metrics.r2,
+    "resolution": metrics.resolution,
+}
+
+#: Those shown against the slice variables.
+SLICE_METRICS = ("bias", "resolution", "rmse", "mae")
+
+_N_BINS = 60
+
+
+@dataclass(frozen=True, eq=False)
+class Values:
+    """Events for which a head's target is defined; a plain regression is a set of one member.
+
+    Attributes:
+        rows: positions in the evaluated split, shape (n,).
+        y_true: shape (n, member, component).
+        y_pred: the same, members in the order that fits the truth best.
+        scale: spread of each component's truth, by which members are matched, shape (component,).
+        n_excluded: events left out, by reason.
+    """
+
+    rows: NDArray[np.int64]
+    y_true: NDArray[np.float64]
+    y_pred: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    n_excluded: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One component, or several of one unit taken together.
+
+    Attributes:
+        name: truth column without its member number, or several, joined by a comma.
+        unit: unit of all of them.
+        components: their positions.
+    """
+
+    name: str
+    unit: str
+    components: tuple[int, ...]
+
+
+def evaluate_regression(head: Task, context: Context) -> TaskResult:
+    """Return all results of a regression or set regression head.
+
+    Raises:
+        DataError: the predictions hold no truth for this head.
+    """
+    values = collect_values(head, context)
+    config = context.config
+    asked = quantities(head)
+    measures = [_measure_of(name, quantity) for quantity in asked for name in METRICS]
+    methods = [
+        _trivial(head, values, context),
+        *(_method(head, values, one) for one in context.baselines if head.name in one.columns),
+    ]
+    return TaskResult(
+        task=head.name,
+        kind=head.kind,
+        meaning=head.meaning,
+        n_events=len(values.rows),
+        n_excluded=values.n_excluded,
+        metrics=measure(
+            measures,
+            values.y_true,
+            values.y_pred,
+            rng=context.rng,
+            n_bootstrap=config.n_bootstrap,
+            level=config.level,
+        ),
+        slices=_slices(head, values, methods, context),
+        baselines=tuple(_baseline_result(measures, values, one, context) for one in methods),
+        histograms=tuple(_residuals(values, q) for q in asked if len(q.components) == 1),
+        maps=tuple(_map(values, q) for q in asked if len(q.components) == 1),
+    )
+
+
+def pooled_name(columns: tuple[str, ...]) -> str:
+    """Return what the columns of a set's members have in common in their names.
+
+    Examples:
+        >>> pooled_name(("energy_1_mev", "energy_2_mev"))
+        'energy_mev'
+        >>> pooled_name(("charge",))
+        'charge'
+    """
+    parts = [column.split("_") for column in columns]
+    if len({len(part) for part in parts}) != 1:
+        return columns[0]
+    return "_".join(words[0] for words in zip(*parts, strict=True) if len(set(words)) == 1)
+
+
+def quantities(head: Task) -> tuple[Quantity, ...]:
+    """Return each component of a head's target, then those of one unit taken together.
+
+    Examples:
+        >>> units = ("px", "px")
+        >>> spot = Task(name="spot", kind="regression", meaning="", columns=("x_px", "y_px"), units=units)
+        >>> [q.name for q in quantities(spot)]
+        ['x_px', 'y_px', 'x_px, y_px']
+    """
+    members = head.elements or (head.columns,)
+    names = [pooled_name(columns) for columns in zip(*members, strict=True)]
+    found = [Quantity(name, head.units[k], (k,)) for k, name in enumerate(names)]
+    for unit in dict.fromkeys(head.units):
+        same = tuple(k for k, other in enumerate(head.units) if other == unit)
+        if len(same) > 1:
+            found.append(Quantity(", ".join(names[k] for k in same), unit, same))
+    return tuple(found)
+
+
+def collect_values(head: Task, context: Context) -> Values:
+    """Return truth and prediction where the target is defined, members of sets matched.
+
+    Raises:
+        DataError: the predictions hold no truth for this head.
+    """
+    truth, table = context.truth, context.predictions.table
+    missing = [column for column in head.target_columns if column not in truth.columns]
+    if missing:
+        raise DataError(
+            f"These predictions hold no truth for task '{head.name}': column 'true_{missing[0]}' is missing. "
+            f"{choose_from(f'true_{missing[0]}', table.columns)}"
+        )
+    y_true = _stack(truth, head.target_columns, head)
+    y_pred = _stack(table, context.predictions.output_columns(head), head)
+    defined = evaluate_condition(truth, head.selection)
+    known, finite = np.isfinite(y_true).all(axis=(1, 2)), np.isfinite(y_pred).all(axis=(1, 2))
+    excluded = {
+        f"not {head.selection}": int((~defined).sum()),
+        "truth unknown": int((defined & ~known).sum()),
+        "prediction not finite": int((defined & known & ~finite).sum()),
+    }
+    rows = np.flatnonzero(defined & known & finite)
+    true = y_true[rows]
+    spread = true.std(axis=(0, 1)) if len(rows) else np.ones(true.shape[2])
+    scale = np.where(spread > 0, spread, 1.0)
+    return Values(
+        rows, true, _match(true, y_pred[rows], scale), scale, {why: n for why, n in excluded.items() if n}
+    )
+
+
+def _stack(table: pl.DataFrame, columns: tuple[str, ...], head: Task) -> NDArray[np.float64]:
+    values = table.select(pl.col(columns).cast(pl.Float64).fill_null(float("nan"))).to_numpy()
+    n_members = max(len(head.elements), 1)
+    return values.reshape(len(table), n_members, len(columns) // n_members)
+
+
+def _match(
+    y_true: NDArray[np.float64], y_pred: NDArray[np.float64], scale: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    return metrics.match_sets(y_true, y_pred, scale) if y_true.shape[1] > 1 and len(y_true) else y_pred
+
+
+def _measure_of(name: str, quantity: Quantity) -> Measure:
+    components, function = list(quantity.components), METRICS[name]
+
+    def of_values(y: Any, p: Any, weights: Any = None) -> Any:
+        return function(y[..., components], p[..., components], weights=weights)
+
+    return Measure(name, of_values, quantity.name, "" if name == "r2" else quantity.unit)
+
+
+@dataclass(frozen=True, eq=False)
+class _Method:
+    """A baseline's matched values for some of the sample; `among` are positions in the sample."""
+
+    name: str
+    meaning: str
+    trivial: bool
+    among: NDArray[np.int64]
+    y_pred: NDArray[np.float64]
+    n_failed: int = 0
+    seconds_per_event: float | None = None
+
+
+def _trivial(head: Task, values: Values, context: Context) -> _Method:
+    means = column_means(context.training, head)
+    y_pred = np.broadcast_to(means.reshape(1, -1, len(values.scale)), values.y_true.shape)
+    meaning = f"the mean of {context.training_source} for every event"
+    return _Method(TRIVIAL, meaning, True, np.arange(len(values.rows)), y_pred)
+
+
+def _method(head: Task, values: Values, baseline: BaselineColumns) -> _Method:
+    columns = baseline.columns[head.name]
+    table = pl.DataFrame({c: np.asarray(columns[c], dtype=np.float64) for c in head.target_columns})
+    y_pred = _stack(table, head.target_columns, head)
+    wanted = np.isin(baseline.rows, values.rows)
+    good = wanted & np.isfinite(y_pred).all(axis=(1, 2))
+    among = np.searchsorted(values.rows, baseline.rows[good])
+    n = len(baseline.rows)
+    return _Method(
+        baseline.name,
+        baseline.meaning,
+        False,
+        among,
+        _match(values.y_true[among], y_pred[good], values.scale),
+        int((wanted & ~good).sum()),
+        None if baseline.seconds is None or n == 0 else baseline.seconds / n,
+    )
+
+
+def _baseline_result(
+    measures: list[Measure], values: Values, method: _Method, context: Context
+) -> BaselineResult:
+    compared = compare(
+        measures,
+        values.y_true[method.among],
+        values.y_pred[method.among],
+        method.y_pred,
+        rng=context.rng,
+        n_bootstrap=context.config.n_bootstrap,
+        level=context.config.level,
+    )
+    return BaselineResult(
+        name=method.name,
+        meaning=method.meaning,
+        trivial=method.trivial,
+        n_events=len(method.among),
+        n_failed=method.n_failed,
+        metrics=compared.baseline,
+        model_metrics=compared.model,
+        differences=compared.differences,
+        seconds_per_event=method.seconds_per_event,
+    )
+
+
+def _slices(head: Task, values: Values, methods: list[_Method], context: Context) -> tuple[SliceResult, ...]:
+    everything = _Method("model", "", False, np.arange(len(values.rows)), values.y_pred)
+    asked = quantities(head)
+    # Of components with one unit (x and y) only the pooled quantity is shown against the slice variables.
+    pooled = {k for q in asked if len(q.components) > 1 for k in q.components}
+    shown = [q for q in asked if len(q.components) > 1 or q.components[0] not in pooled]
+    measures = [_measure_of(name, quantity) for quantity in shown for name in SLICE_METRICS]
+    measured = tuple((m.name, m.column, m.unit) for m in measures)
+    config = context.config
+    found: list[SliceResult] = []
+    for method in (everything, *methods):
+        y_true, y_pred = values.y_true[method.among], method.y_pred
+
+        def per_bin(
+            rows: NDArray[np.int64], y_true: Any = y_true, y_pred: Any = y_pred
+        ) -> list[tuple[int, Interval | None]]:
+            results = measure(
+                measures,
+                y_true[rows],
+                y_pred[rows],
+                rng=context.rng,
+                n_bootstrap=config.n_bootstrap_slices,
+                level=config.level,
+            )
+            return [(len(rows), result.interval) for result in results]
+
+        binned = tuple(one.select(values.rows[method.among]) for one in context.binned)
+        found += slice_results(
+            binned, (method.name, method.name), measured, per_bin, min_events=config.min_events
+        )
+    return tuple(found)
+
+
+def _residuals(values: Values, quantity: Quantity) -> Histogram:
+    k = quantity.components[0]
+    residual = (values.y_pred - values.y_true)[..., k].ravel()
+    half = 5 * metrics.resolution(np.zeros_like(residual), residual) if len(residual) else 1.0
+    edges = np.linspace(-1, 1, _N_BINS + 1) * (half or 1.0)
+    counts = np.histogram(np.clip(residual, edges[0], edges[-1]), edges)[0]
+    return Histogram(
+        name=f"residual {quantity.name}",
+        label=f"predicted - true [{quantity.unit}]" if quantity.unit else "predicted - true",
+        edges=_numbers(edges),
+        counts={"model": tuple(int(n) for n in counts)},
+    )
+
+
+def _map(values: Values, quantity: Quantity) -> Map:
+    k = quantity.components[0]
+    x, y = values.y_true[..., k].ravel(), values.y_pred[..., k].ravel()
+    low, high = (float(x.min()), float(x.max())) if len(x) else (0.0, 1.0)
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    edges = np.linspace(low, high, _N_BINS + 1)
+    counts = np.histogram2d(x, y, bins=(edges, edges))[0].astype(np.int64)
+    return Map(
+        name=quantity.name,
+        unit=quantity.unit,
+        x_edges=_numbers(edges),
+        y_edges=_numbers(edges),
+        counts=tuple(tuple(int(n) for n in row) for row in counts),
+        n_outside=int(len(x) - counts.sum()),
+    )
+
+
+def _numbers(values: NDArray[Any]) -> tuple[float, ...]:
+    return tuple(round(float(value), 9) for value in values)
