@@ -55,7 +55,7 @@ def read_as_markdown(app: Any, what: str, name: str, thing: object, options: Any
             inside = not inside
             changed += ["", "::", ""] if inside else [""]
         else:
-            changed.append(f"    {line}" if inside else re.sub(r"(?<![`|\\\\])\\|(?=[\\w(])", r"\\|", line))
+            changed.append(f"    {line}" if inside else re.sub(r"(?<![`|\\])\|(?=[\w(])", r"\\|", line))
     lines[:] = changed
 
 

@@ -44,12 +44,12 @@ def write_pages(folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
-    for stale in {path for path in folder.rglob("*.md")} - {folder / name for name in pages}:
+    for stale in set(folder.rglob("*.md")) - {folder / name for name in pages}:
         stale.unlink()
 
 
 def modules_of(name: str) -> list[str]:
-    """Return the full names of the modules below a package of hitlens, the package itself where it has code."""
+    """Return the full names of a package of hitlens and of the modules below it."""
     root = importlib.import_module(f"hitlens.{name}")
     if not hasattr(root, "__path__"):
         return [root.__name__]
