@@ -35,9 +35,7 @@ myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_default_options = {"members": True, "show-inheritance": True}
-# Pydantic and torch bring long inherited signatures that say nothing of the class.
-autodoc_class_signature = "separated"
+autodoc_default_options = {"members": True, "show-inheritance": True, "exclude-members": "model_config"}
 autodoc_preserve_defaults = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False

@@ -150,9 +150,9 @@ def results_page(n_events: int, epochs: int, repeats: int, minutes: float) -> st
         "",
         f"The seed's network (326,081 parameters), task multiplicity, {n_events:,} simulated events of which "
         f"{SPLIT['train']:.0%} are trained on, {epochs} epochs, {repeats} repeats of all rows in turn. "
-        "Speed is the median over epochs and repeats, the first epoch of each left out, validation after each "
-        "epoch counted in on both sides. Accuracy is that of the last epoch on the validation split, median and "
-        "range over the repeats.",
+        "Speed is the median over epochs and repeats, the first epoch of each left out, "
+        "validation after each epoch counted in on both sides. "
+        "Accuracy is that of the last epoch on the validation split, median and range over the repeats.",
         "",
         "| | batch | training events/s | ratio to Keras, batch 64 | accuracy (range) |",
         "|---|---|---|---|---|",
