@@ -8,6 +8,8 @@ from hitlens.detector import Detector
 from hitlens.detectors.cebr import DETECTOR as CEBR
 from hitlens.errors import NotFoundError, choose_from
 
+__all__ = ["CEBR", "DETECTORS", "get_detector"]
+
 #: Detectors that ship with hitlens, by name.
 DETECTORS: dict[str, Detector] = {"cebr": CEBR}
 
