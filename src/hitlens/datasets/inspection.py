@@ -333,21 +333,21 @@ def _warnings(report: DataReport) -> list[str]:
     if not report.n_events:
         found.append("There are no events.")
     if report.skipped:
-        found.append(f"{len(report.skipped):,} events could not be read and were skipped.")
+        found.append(f"Events that could not be read and were skipped: {len(report.skipped):,}.")
     if report.n_blank:
-        found.append(f"{report.n_blank:,} events are blank: no pixel is hit.")
+        found.append(f"Blank events, without a pixel hit: {report.n_blank:,}.")
     if report.n_image_copies:
         found.append(
-            f"{report.n_image_copies:,} events repeat the image of another event; "
-            "in different splits they would leak."
+            f"Events that repeat the image of another: {report.n_image_copies:,}. "
+            "In different splits they would leak."
         )
     if report.n_key_copies:
-        found.append(f"{report.n_key_copies:,} events repeat the key of another event.")
+        found.append(f"Events that repeat the key of another: {report.n_key_copies:,}.")
     found += [
         f"The truth differs from the law: {law.name}." for law in report.laws if law.verdict == "differs"
     ]
     found += [
-        f"{law.n_outside:,} values lie outside the limits of the law: {law.name}."
+        f"Values outside the limits of the law '{law.name}': {law.n_outside:,}."
         for law in report.laws
         if law.n_outside
     ]
@@ -360,13 +360,13 @@ def _view_warnings(report: ViewReport) -> list[str]:
     name = report.view.name
     found = []
     if report.dead:
-        found.append(f"View '{name}' has {len(report.dead)} dead pixels.")
+        found.append(f"View '{name}': {len(report.dead)} dead pixel{'s' if len(report.dead) > 1 else ''}.")
     if report.hot:
-        found.append(f"View '{name}' has {len(report.hot)} hot pixels.")
+        found.append(f"View '{name}': {len(report.hot)} hot pixel{'s' if len(report.hot) > 1 else ''}.")
     if report.n_not_finite:
-        found.append(f"View '{name}' has {report.n_not_finite:,} pixel values that are not finite.")
+        found.append(f"View '{name}': pixel values that are not finite: {report.n_not_finite:,}.")
     if report.n_negative:
-        found.append(f"View '{name}' has {report.n_negative:,} negative pixel values.")
+        found.append(f"View '{name}': negative pixel values: {report.n_negative:,}.")
     better = best_orientation(report.orientations)
     if better is not None:
         described = report.orientations[0]
