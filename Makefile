@@ -57,9 +57,9 @@ demo/cebr.h5: | $(DEMO_ENV)/.installed
 	@mkdir -p demo
 	$(HITLENS) simulate cebr -n 60000 --seed 1 -o $@
 
-# An interrupted training resumes; `hitlens evaluate` is the only one to read the test split.
+# A training that was interrupted goes on; `hitlens evaluate` is the only one to read the test split.
 demo/%/report.html: demo/cebr.h5
-	$(HITLENS) train cebr/demo_$* --data demo/cebr.h5 -o demo/$*
+	$(HITLENS) train cebr/demo_$* --data demo/cebr.h5 -o demo/$* $$(test -e demo/$*/provenance.json && echo --resume)
 	$(HITLENS) evaluate demo/$*
 
 lint: $(TEST_ENV)/.installed

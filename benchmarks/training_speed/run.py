@@ -117,7 +117,7 @@ def train_hitlens(row: Row, data: Path, work: Path, epochs: int, seed: int) -> t
     run = work / f"run-{ROWS.index(row)}-{seed}"
     settings = [
         "model.name=plain_cnn",
-        "data.scalings=[log1p]",
+        "model.scaling=[log1p]",
         f"train.epochs={epochs}",
         f"train.batch_size={row.batch_size}",
         f"train.seed={seed}",
