@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from hitlens.errors import NotFoundError, choose_from
 from hitlens.events import Events
 
-
 Named = TypeVar("Named", "View", "Task")
 
 
@@ -272,7 +271,7 @@ class Detector(Description):
     Attributes:
         symmetries: legal changes of the image besides the identity.
         layouts: file layouts beside the native one.
-        simulator: makes the simulator; called only when events are simulated, so that describing costs nothing.
+        simulator: makes the simulator; called only when events are simulated: describing costs nothing.
     """
 
     name: str

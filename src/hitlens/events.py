@@ -123,18 +123,14 @@ def concat(parts: Sequence[Events]) -> Events:
     images: dict[str, Images] = {}
     for view in first.images:
         arrays = [part.images[view] for part in parts]
-        if all(isinstance(array, np.ndarray) for array in arrays):
-            images[view] = np.concatenate(arrays)
-        else:
-            images[view] = sparse.csr_array(
-                sparse.vstack(
-                    [
-                        sparse.csr_array(np.reshape(a, (a.shape[0], -1)) if isinstance(a, np.ndarray) else a)
-                        for a in arrays
-                    ]
-                )
-            )
+        dense = [array for array in arrays if isinstance(array, np.ndarray)]
+        images[view] = np.concatenate(dense) if len(dense) == len(arrays) else _stack_sparse(arrays)
     return Events(images, pl.concat([part.truth for part in parts], how="diagonal_relaxed"), first.detector)
+
+
+def _stack_sparse(arrays: Sequence[Images]) -> sparse.csr_array[Any, tuple[int, int]]:
+    flat = [a.reshape(len(a), -1) if isinstance(a, np.ndarray) else a for a in arrays]
+    return sparse.csr_array(sparse.vstack([sparse.csr_array(a) for a in flat]))
 
 
 def evaluate_expression(truth: pl.DataFrame, expression: str) -> pl.Series:

@@ -1,1 +1,55 @@
-"""cli."""
+"""The command line: one short file a command; each parses, calls the workflow, and prints."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+from hitlens import __version__
+from hitlens.cli.convert import convert
+from hitlens.cli.evaluate import evaluate
+from hitlens.cli.fetch import fetch
+from hitlens.cli.gallery import gallery
+from hitlens.cli.inspect import inspect
+from hitlens.cli.predict import predict
+from hitlens.cli.recipes import recipes
+from hitlens.cli.report import report
+from hitlens.cli.simulate import simulate
+from hitlens.cli.train import train
+from hitlens.errors import HitlensError
+
+app = typer.Typer(
+    name="hitlens",
+    help="Detector images into physics: numbers with error bars, baselines and guards.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+for command in (simulate, fetch, convert, inspect, recipes, train, predict, evaluate, report, gallery):
+    app.command(command.__name__)(command)
+
+
+@app.callback()
+def common_options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; twice for all.")] = 0,
+) -> None:
+    """Set up logging; the only place that does."""
+    if version:
+        typer.echo(f"hitlens {__version__}")
+        raise typer.Exit
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+
+
+def main() -> None:
+    """Run a command; an error made by the user is one red message and exit status 2."""
+    try:
+        app()
+    except HitlensError as error:
+        typer.secho(f"Error: {error}", fg=typer.colors.RED, err=True)
+        sys.exit(2)

@@ -1,1 +1,61 @@
-"""models."""
+"""Network architectures, one file each, and the one-file trained model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from torch import nn
+
+from hitlens.detector import View
+from hitlens.errors import ConfigError, NotFoundError, choose_from
+from hitlens.models.dense import Dense, DenseConfig, Logistic, LogisticConfig
+from hitlens.models.plain_cnn import PlainCnn, PlainCnnConfig
+from hitlens.models.residual_cnn import ResidualCnn, ResidualCnnConfig
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network class with the class of its settings."""
+
+    network: type[nn.Module]
+    config: type[BaseModel]
+
+
+#: Every architecture, by name.
+MODELS = {
+    "residual_cnn": Architecture(ResidualCnn, ResidualCnnConfig),
+    "plain_cnn": Architecture(PlainCnn, PlainCnnConfig),
+    "dense": Architecture(Dense, DenseConfig),
+    "logistic": Architecture(Logistic, LogisticConfig),
+}
+
+
+def build_network(
+    name: str, settings: dict[str, Any], views: tuple[View, ...], n_channels: int, n_outputs: int
+) -> nn.Module:
+    """Return a new network with random weights.
+
+    Args:
+        name: a key of `MODELS`.
+        settings: the architecture's own settings; defaults for those not given.
+        views: geometry of the views.
+        n_channels: input channels of each view.
+        n_outputs: numbers to put out.
+
+    Raises:
+        NotFoundError: no architecture has that name.
+        ConfigError: an unknown or impossible setting.
+    """
+    if name not in MODELS:
+        raise NotFoundError(f"No model is called '{name}'. {choose_from(name, MODELS)}")
+    architecture = MODELS[name]
+    try:
+        config = architecture.config(**settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in ("model", *first["loc"]))
+        fields = choose_from(str(first["loc"][0]) if first["loc"] else "", architecture.config.model_fields)
+        raise ConfigError(f"{place} of {name}: {first['msg']}. {fields}") from None
+    return architecture.network(views, n_channels, n_outputs, config)

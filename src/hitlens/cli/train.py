@@ -1,0 +1,50 @@
+"""``hitlens train``: from a recipe and events to a run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="A shipped recipe (see 'hitlens recipes') or a YAML file.")],
+    data: Annotated[
+        list[Path] | None,
+        typer.Option("--data", "-d", help="Event files; they replace data.files of the recipe."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Run folder; runs/<recipe> where left out.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a setting: --set train.epochs=5; repeatable.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Throw away what the run folder holds.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress bar.")] = False,
+) -> None:
+    """Train a model, or every variant of a study, into a run folder."""
+    from hitlens.config import RunConfig, load_config
+    from hitlens.workflow.studies import train_study
+    from hitlens.workflow.training import train as train_run
+
+    overrides = list(settings or [])
+    if data:
+        overrides.append(f"data.files=[{', '.join(repr(str(file)) for file in data)}]")
+    config = load_config(recipe, overrides)
+    folder = output or Path("runs") / Path(recipe).with_suffix("").name
+    if not isinstance(config, RunConfig):
+        page = train_study(config, folder, resume=resume, force=force, progress=not quiet)
+        typer.echo(f"Study finished; its runs are in {folder}, their comparison in {page}.")
+        return
+    result = train_run(config, folder, resume=resume, force=force, progress=not quiet)
+    state = "interrupted after" if result.interrupted else "finished,"
+    typer.echo(
+        f"Training {state} {result.n_epochs} epochs. Best epoch {result.best_epoch}: "
+        f"{result.monitor} {result.best_score:.5g} ({result.precision})."
+    )
+    typer.echo(f"Model: {folder / 'model.safetensors'}. Next: hitlens evaluate {folder}")
+    if result.interrupted:
+        typer.echo("The model is the best so far; --resume continues the training.")
+        raise typer.Exit(130)

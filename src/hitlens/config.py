@@ -1,0 +1,232 @@
+"""RunConfig: the settings of all stages in one YAML; an unknown key is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hitlens.datasets.splits import SplitConfig
+from hitlens.datasets.transforms import Curve
+from hitlens.errors import ConfigError, NotFoundError, choose_from
+from hitlens.evaluate.config import EvaluateConfig
+from hitlens.train.config import TrainConfig
+
+
+class DataConfig(BaseModel):
+    """Which events.
+
+    Attributes:
+        files: files of any readable layout.
+        layout: name of the layout; recognised from the files where empty.
+        options: options of the layout's reader.
+        selection: SQL condition over truth columns; events where it does not hold are left out and counted.
+        max_events: use at most so many events, the first ones; 0 for all.
+        on_bad_event: "raise", or "skip" to leave malformed events out and count them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    files: tuple[str, ...] = ()
+    layout: str = ""
+    options: dict[str, str] = {}
+    selection: str = ""
+    max_events: int = Field(0, ge=0)
+    on_bad_event: Literal["raise", "skip"] = "raise"
+
+
+class ModelConfig(BaseModel):
+    """Which network, and what it is given.
+
+    Attributes:
+        name: key of `hitlens.models.MODELS`.
+        settings: the architecture's own settings.
+        scaling: curves applied to the pixels; each makes one input channel.
+        normalise: "standard" gives training pixels mean 0 and deviation 1, "minmax" maps them to 0..1.
+        symmetrise: average predictions over the detector's symmetries, so that a flipped event gets exactly
+            the flipped answer; as many times slower as there are symmetries.
+        calibrate: fix a temperature on the validation split, so that scores are probabilities.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = "residual_cnn"
+    settings: dict[str, Any] = {}
+    scaling: tuple[Curve, ...] = Field(("log1p",), min_length=1)
+    normalise: Literal["standard", "minmax"] = "standard"
+    symmetrise: bool = True
+    calibrate: bool = True
+
+
+class RunConfig(BaseModel):
+    """Everything that decides a run.
+
+    Attributes:
+        title: heading of the report.
+        detector: name of the detector.
+        task: name of one of its tasks.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str = ""
+    detector: str
+    task: str
+    data: DataConfig = DataConfig()
+    split: SplitConfig = SplitConfig()  # type: ignore[call-arg]
+    model: ModelConfig = ModelConfig()  # type: ignore[call-arg]
+    train: TrainConfig = TrainConfig()  # type: ignore[call-arg]
+    evaluate: EvaluateConfig = EvaluateConfig()  # type: ignore[call-arg]
+
+
+class StudyConfig(BaseModel):
+    """Several runs on the same events, split and initial weights, which differ in named settings only.
+
+    Attributes:
+        title: heading of the comparison.
+        question: what the study asks, one sentence.
+        base: settings all runs share.
+        variants: by name of the run, settings that differ, keys as ``train.epochs``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    question: str
+    base: RunConfig
+    variants: dict[str, dict[str, Any]] = Field(min_length=2)
+
+    def run_configs(self) -> dict[str, RunConfig]:
+        """Return the settings of each run, by name."""
+        base = self.base.model_dump(mode="json")
+        return {name: _validated(_merged(base, changes), name) for name, changes in self.variants.items()}
+
+
+def list_recipes() -> list[str]:
+    """Return the names of the shipped recipes.
+
+    Examples:
+        >>> "cebr/multiplicity" in list_recipes()
+        True
+    """
+    root = resources.files("hitlens") / "recipes"
+    names = []
+    for folder in root.iterdir():
+        if folder.is_dir():
+            names += [f"{folder.name}/{f.name[:-5]}" for f in folder.iterdir() if f.name.endswith(".yaml")]
+    return sorted(names)
+
+
+def load_config(source: str | Path, overrides: Iterable[str] = ()) -> RunConfig | StudyConfig:
+    """Return the settings of a recipe: a shipped one by name, or a YAML file.
+
+    Args:
+        source: for example ``cebr/multiplicity`` or ``my_run.yaml``.
+        overrides: settings to change, each ``key=value`` with keys as ``train.epochs``; for a study they
+            change what all its runs share.
+
+    Raises:
+        NotFoundError: no recipe and no file has that name.
+        ConfigError: the YAML cannot be read, or a key or value is wrong.
+
+    Examples:
+        >>> load_config("cebr/multiplicity", ["train.epochs=5"]).train.epochs
+        5
+    """
+    content = _read_yaml(_recipe_text(source), str(source))
+    is_study = "variants" in content
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator:
+            raise ConfigError(
+                f"A setting must be given as key=value, for example train.epochs=5. Got '{override}'."
+            )
+        key = f"base.{key}" if is_study else key
+        content = _merged(content, {key: _value(text)})
+    if not is_study:
+        return _validated(content, str(source))
+    try:
+        study = StudyConfig(**content)
+    except ValidationError as error:
+        raise _explain(error, StudyConfig, str(source)) from None
+    study.run_configs()
+    return study
+
+
+def dump_config(config: BaseModel) -> str:
+    """Return settings as YAML, in the order they are described."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _recipe_text(source: str | Path) -> str:
+    path = Path(source)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise NotFoundError(
+                f"No file {path}. Give a YAML file or a shipped recipe. {choose_from('', list_recipes())}"
+            )
+        return path.read_text(encoding="utf-8")
+    if str(source) not in list_recipes():
+        raise NotFoundError(f"No recipe is called '{source}'. {choose_from(str(source), list_recipes())}")
+    return (resources.files("hitlens") / "recipes" / f"{source}.yaml").read_text(encoding="utf-8")
+
+
+def _read_yaml(text: str, source: str) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source} is not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{source} must hold settings by name. Got {type(content).__name__}.")
+    return content
+
+
+def _value(text: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    try:  # YAML 1.1 reads 1e-3 as a text
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def _merged(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return content with dotted keys set; the input is left alone."""
+    merged = dict(content)
+    for dotted, value in changes.items():
+        first, _, rest = dotted.partition(".")
+        inner = merged.get(first)
+        merged[first] = _merged(inner if isinstance(inner, Mapping) else {}, {rest: value}) if rest else value
+    return merged
+
+
+def _validated(content: Mapping[str, Any], source: str) -> RunConfig:
+    try:
+        return RunConfig(**content)
+    except ValidationError as error:
+        raise _explain(error, RunConfig, source) from None
+
+
+def _explain(error: ValidationError, root: type[BaseModel], source: str) -> ConfigError:
+    """Turn the first complaint into one sentence naming the key and, if unknown, the nearest right one."""
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"]]
+    key = ".".join(place)
+    if first["type"] != "extra_forbidden":
+        got = "" if first["type"] == "missing" else f" Got {first['input']!r}."
+        return ConfigError(f"{source}: {key}: {first['msg']}.{got}")
+    fields = root.model_fields
+    for part in place[:-1]:
+        annotation = fields[part].annotation if part in fields else None
+        fields = (
+            annotation.model_fields
+            if isinstance(annotation, type) and issubclass(annotation, BaseModel)
+            else {}
+        )
+    return ConfigError(f"{source}: '{key}' is not a setting. {choose_from(place[-1], fields)}")

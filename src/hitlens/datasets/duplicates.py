@@ -1,0 +1,114 @@
+"""Events that are the same image twice: found by fingerprint, confirmed pixel by pixel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hitlens.events import Events, Images
+
+#: Odd 64-bit constants of the finaliser of Austin Appleby's MurmurHash3 (public domain).
+_MIX_1, _MIX_2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
+
+#: Blank images of every detector get this fingerprint.
+BLANK = np.uint64(0)
+
+
+def image_fingerprints(events: Events) -> NDArray[np.uint64]:
+    """Return a 64-bit fingerprint of the images of each event over all views, shape (event,).
+
+    Equal images have equal fingerprints, dense or sparse; a blank event (no hit in any view) has 0.
+
+    Examples:
+        >>> import polars as pl
+        >>> images = np.array([[[1, 2]], [[2, 1]], [[1, 2]], [[0, 0]]], dtype=np.uint16)
+        >>> prints = image_fingerprints(Events({"anode": images}, pl.DataFrame({"event": range(4)}), "demo"))
+        >>> bool(prints[0] == prints[2]), bool(prints[0] == prints[1]), int(prints[3])
+        (True, False, 0)
+    """
+    total = np.zeros(len(events), dtype=np.uint64)
+    for number, view in enumerate(sorted(events.images)):
+        total += _view_fingerprints(events.images[view], number)
+    return total
+
+
+def find_duplicates(events: Events) -> list[tuple[int, ...]]:
+    """Return groups of positions whose images are identical in every view, ascending.
+
+    Blank events are left out: they carry no image to recognise, and many may be alike without being copies.
+
+    Examples:
+        >>> import polars as pl
+        >>> images = np.array([[[1, 2]], [[2, 1]], [[1, 2]], [[0, 0]], [[0, 0]]], dtype=np.uint16)
+        >>> find_duplicates(Events({"anode": images}, pl.DataFrame({"event": range(5)}), "demo"))
+        [(0, 2)]
+    """
+    prints = image_fingerprints(events)
+    groups = []
+    for rows in equal_fingerprints(prints):
+        groups += _confirm(events, rows)
+    return groups
+
+
+def equal_fingerprints(fingerprints: NDArray[np.uint64]) -> list[NDArray[np.int64]]:
+    """Return groups of positions with the same fingerprint, ascending, blank ones left out."""
+    order = np.argsort(fingerprints, kind="stable")
+    sorted_prints = fingerprints[order]
+    starts = np.flatnonzero(np.r_[True, sorted_prints[1:] != sorted_prints[:-1]])
+    ends = np.r_[starts[1:], len(sorted_prints)]
+    repeated = (ends - starts > 1) & (sorted_prints[starts] != BLANK) if len(order) else np.zeros(0, bool)
+    found = [order[start:end] for start, end in zip(starts[repeated], ends[repeated], strict=True)]
+    return sorted(found, key=lambda rows: int(rows[0]))
+
+
+def _confirm(events: Events, rows: NDArray[np.int64]) -> list[tuple[int, ...]]:
+    """Split a group of equal fingerprints into groups of truly equal images."""
+    pixels = np.concatenate([_flat(array[rows]) for array in events.images.values()], axis=1)
+    _, label = np.unique(pixels, axis=0, return_inverse=True)
+    return [
+        tuple(rows[label == number].tolist()) for number in np.unique(label) if (label == number).sum() > 1
+    ]
+
+
+def _flat(images: Images) -> NDArray[Any]:
+    dense = images if isinstance(images, np.ndarray) else images.toarray()
+    return dense.reshape(len(dense), -1)
+
+
+def _view_fingerprints(images: Images, number: int) -> NDArray[np.uint64]:
+    """Sum a mixed (pixel, value) code over the hits of each event; a sum does not depend on their order."""
+    if isinstance(images, np.ndarray):
+        return _dense_fingerprints(_flat(images), number)
+    codes = _mix(_code(images.indices.astype(np.uint64), number, images.data))
+    codes[images.data == 0] = 0
+    running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(codes, dtype=np.uint64)])
+    prints: NDArray[np.uint64] = running[images.indptr[1:]] - running[images.indptr[:-1]]
+    return prints
+
+
+def _dense_fingerprints(pixels: NDArray[Any], number: int, block: int = 4096) -> NDArray[np.uint64]:
+    """As for hits, a block of events at a time to bound memory."""
+    prints = np.zeros(len(pixels), dtype=np.uint64)
+    places = np.arange(pixels.shape[1], dtype=np.uint64)
+    for start in range(0, len(pixels), block):
+        part = pixels[start : start + block]
+        codes = _mix(_code(places, number, part))
+        codes[part == 0] = 0
+        prints[start : start + block] = codes.sum(axis=1, dtype=np.uint64)
+    return prints
+
+
+def _code(places: NDArray[np.uint64], number: int, values: NDArray[Any]) -> NDArray[np.uint64]:
+    bits = values.astype(np.float64).view(np.uint64) if values.dtype.kind == "f" else values.astype(np.uint64)
+    code: NDArray[np.uint64] = bits * _MIX_1 + (places + np.uint64(number << 40) + np.uint64(1)) * _MIX_2
+    return code
+
+
+def _mix(codes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    for constant in (_MIX_1, _MIX_2):
+        codes ^= codes >> np.uint64(33)
+        codes *= constant
+    codes ^= codes >> np.uint64(33)
+    return codes

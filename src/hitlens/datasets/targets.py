@@ -1,0 +1,80 @@
+"""Truth columns -> target arrays: what each head of a network is to predict, and where that is defined."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from hitlens.detector import Task
+from hitlens.errors import DataError, SelectionError, choose_from
+from hitlens.events import evaluate_condition, evaluate_expression
+
+
+@dataclass(frozen=True)
+class Target:
+    """Target of one head.
+
+    Attributes:
+        values: class index (event, 1) or target columns (event, n_outputs), NaN or 0 where undefined.
+        defined: events for which the target has a meaning, shape (event,).
+    """
+
+    values: NDArray[np.float32]
+    defined: NDArray[np.bool_]
+
+
+def encode_target(truth: pl.DataFrame, task: Task) -> Target:
+    """Return the target of one head (not of a joint task) for every event.
+
+    Raises:
+        SelectionError: the truth table lacks a column the task needs.
+        DataError: a class index outside the task's classes, or a target that is not finite.
+
+    Examples:
+        >>> task = Task(name="many", kind="binary", meaning="", target="n > 1", class_names=("one", "many"))
+        >>> encode_target(pl.DataFrame({"n": [1, 2]}), task).values.tolist()
+        [[0.0], [1.0]]
+    """
+    defined = evaluate_condition(truth, task.selection)
+    if task.is_classification:
+        series = evaluate_expression(truth, task.target).cast(pl.Float32)
+        defined = defined & series.is_not_null().to_numpy()
+        values = series.fill_null(0).to_numpy()[:, None]
+        wrong = defined & ~np.isin(values[:, 0], np.arange(len(task.class_names)))
+        if wrong.any():
+            raise DataError(
+                f"Task '{task.name}' has classes 0 to {len(task.class_names) - 1}. "
+                f"Got {values[wrong][0, 0]:g} in row {np.flatnonzero(wrong)[0]} ({wrong.sum()} such rows)."
+            )
+        return Target(values.astype(np.float32), defined)
+    missing = [column for column in task.target_columns if column not in truth.columns]
+    if missing:
+        raise SelectionError(
+            f"Task '{task.name}' needs truth column '{missing[0]}', which these events do not have. "
+            f"{choose_from(missing[0], truth.columns)}"
+        )
+    values = truth.select(pl.col(task.target_columns).cast(pl.Float32).fill_null(float("nan"))).to_numpy()
+    wrong = defined & ~np.isfinite(values).all(axis=1)
+    if wrong.any():
+        raise DataError(
+            f"Task '{task.name}' needs finite targets where \"{task.selection}\". "
+            f"Row {np.flatnonzero(wrong)[0]} has {values[wrong][0].tolist()} ({wrong.sum()} such rows)."
+        )
+    return Target(values.astype(np.float32), defined)
+
+
+def strata_of(truth: pl.DataFrame, heads: tuple[Task, ...]) -> NDArray[np.int64]:
+    """Return a class number for each event by which a split keeps proportions, shape (event,)."""
+    strata = np.zeros(len(truth), dtype=np.int64)
+    for head in heads:
+        target = encode_target(truth, head)
+        label = (
+            target.values[:, 0].astype(np.int64) + 1
+            if head.is_classification
+            else np.ones(len(truth), np.int64)
+        )
+        strata = strata * (len(head.class_names) + 2) + np.where(target.defined, label, 0)
+    return strata

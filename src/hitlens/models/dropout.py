@@ -1,0 +1,56 @@
+"""Dropout from cheap random bytes; torch's own draws one slow Bernoulli number a value on the CPU."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from hitlens.errors import ConfigError
+
+
+class ByteDropout(nn.Module):
+    """Zeroes each value with probability p while training, and scales the rest so that the mean stays.
+
+    The probability is rounded to 1/256, since one random byte decides each value; the scale uses the rounded
+    probability, so the mean is exact.
+
+    Args:
+        p: probability to drop a value, from 0 to below 1.
+
+    Raises:
+        ConfigError: p is out of range.
+
+    Examples:
+        >>> layer = ByteDropout(0.5).eval()
+        >>> layer(torch.ones(2)).tolist()
+        [1.0, 1.0]
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        if not 0 <= p < 1:
+            raise ConfigError(f"dropout must be at least 0 and below 1. Got {p}.")
+        self.n_dropped = round(p * 256)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return x with values dropped, same shape and memory layout."""
+        if not self.training or self.n_dropped == 0:
+            return x
+        n_words = (x.numel() + 7) // 8
+        words = torch.empty(n_words, dtype=torch.int64, device=x.device).random_(-(2**63), None)
+        keep = words.view(torch.uint8)[: x.numel()] >= self.n_dropped
+        mask = keep.to(x.dtype).mul_(256 / (256 - self.n_dropped))
+        return x * mask.as_strided(x.shape, x.stride()) if _is_dense(x) else x * mask.view(x.shape)
+
+    def extra_repr(self) -> str:
+        """Return the effective probability for printing."""
+        return f"p={self.n_dropped / 256:.4f}"
+
+
+def _is_dense(x: torch.Tensor) -> bool:
+    """Whether x fills its memory without gaps, so a flat mask can take its strides."""
+    return (
+        x.is_contiguous() or x.is_contiguous(memory_format=torch.channels_last)
+        if x.ndim == 4
+        else x.is_contiguous()
+    )

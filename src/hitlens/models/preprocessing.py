@@ -1,0 +1,85 @@
+"""From raw pixels to a network and from its raw outputs to physics: constants that travel with the model."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from hitlens.datasets.transforms import Scaling
+from hitlens.detector import Task
+
+
+class TargetScaling(BaseModel):
+    """Regression targets in units of their spread over the training split: ``(target - mean) / spread``.
+
+    Attributes:
+        mean: by output of the head.
+        spread: by output of the head.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mean: tuple[float, ...]
+    spread: tuple[float, ...]
+
+
+class Preprocessing(BaseModel):
+    """Constants fixed on the training split.
+
+    Attributes:
+        scalings: by view, one an input channel.
+        targets: by head; heads that classify have none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scalings: dict[str, tuple[Scaling, ...]]
+    targets: dict[str, TargetScaling]
+
+    @property
+    def n_channels(self) -> int:
+        """Input channels of each view."""
+        return len(next(iter(self.scalings.values())))
+
+    def images(self, view: str, pixels: torch.Tensor) -> torch.Tensor:
+        """Return network input (event, channel, row, col), channels last in memory, from raw pixels."""
+        channels = torch.stack([scaling(pixels) for scaling in self.scalings[view]], dim=1)
+        return channels.contiguous(memory_format=torch.channels_last)
+
+    def scale_target(self, head: Task, values: torch.Tensor) -> torch.Tensor:
+        """Return targets in units of their spread; class indices unchanged."""
+        if head.is_classification:
+            return values
+        mean, spread = self._constants(head, values)
+        return (values - mean) / spread
+
+    def unscale_output(self, head: Task, outputs: torch.Tensor) -> torch.Tensor:
+        """Return outputs of a regression in physical units; raw class scores unchanged."""
+        if head.is_classification:
+            return outputs
+        mean, spread = self._constants(head, outputs)
+        return outputs * spread + mean
+
+    def _constants(self, head: Task, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        scaling = self.targets[head.name]
+        return like.new_tensor(scaling.mean), like.new_tensor(scaling.spread)
+
+
+def fit_target_scaling(head: Task, values: torch.Tensor) -> TargetScaling:
+    """Fix a target scaling on the training events; elements of a set share their constants.
+
+    Args:
+        head: a regression.
+        values: targets of the training events where they are defined, shape (event, n_outputs).
+    """
+    n_elements = max(1, len(head.elements))
+    columns = values.double().reshape(-1, values.shape[1] // n_elements)  # (event * element, column)
+    spread = columns.std(dim=0, correction=0)
+    mean, safe = columns.mean(dim=0), torch.where(spread > 0, spread, torch.ones_like(spread))
+    return TargetScaling(mean=tuple(mean.tolist()) * n_elements, spread=tuple(safe.tolist()) * n_elements)
+
+
+def split_outputs(heads: tuple[Task, ...], outputs: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return the raw outputs of each head from those of the whole network, shape (event, n_outputs) each."""
+    parts = torch.split(outputs, [head.n_outputs for head in heads], dim=1)
+    return dict(zip((head.name for head in heads), parts, strict=True))

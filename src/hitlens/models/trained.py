@@ -1,0 +1,221 @@
+"""A trained model: one safetensors file with weights, constants and origin. Loading runs no code."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from hitlens.datasets.augment import Augmentation
+from hitlens.detector import Detector, Task
+from hitlens.errors import DataError, ModelFileError
+from hitlens.events import Events
+from hitlens.io.atomic import written_whole
+from hitlens.models import build_network
+from hitlens.models.matching import match_outputs
+from hitlens.models.preprocessing import Preprocessing, split_outputs
+
+#: Version of the metadata; raised when a reader of the old one would go wrong.
+FORMAT = "hitlens-model"
+FORMAT_VERSION = 1
+
+
+class ModelCard(BaseModel):
+    """All of a trained model besides its weights.
+
+    Attributes:
+        detector: name of the detector.
+        task: what it predicts.
+        heads: the tasks with a head of their own, in the order of the outputs.
+        architecture: key of `hitlens.models.MODELS`.
+        settings: the architecture's settings.
+        preprocessing: constants fixed on the training split.
+        symmetrise: whether predictions are averaged over the detector's symmetries.
+        temperature: by head that classifies; raw scores are divided by it, fixed on the validation split.
+        split_hash: of the events in each split.
+        data_checksums: sha256 by file name of the data trained on.
+        seed: of the training.
+        versions: of hitlens and the libraries it was trained with.
+        best_epoch: counted from 0.
+        validation_score: the score that chose that epoch.
+        monitor: name of that score.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    detector: str
+    task: Task
+    heads: tuple[Task, ...]
+    architecture: str
+    settings: dict[str, Any]
+    preprocessing: Preprocessing
+    symmetrise: bool = False
+    temperature: dict[str, float] = {}
+    split_hash: str = ""
+    data_checksums: dict[str, str] = {}
+    seed: int = 0
+    versions: dict[str, str] = {}
+    best_epoch: int = -1
+    validation_score: float = math.nan
+    monitor: str = ""
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A network with its card, ready to predict.
+
+    Attributes:
+        card: everything besides the weights.
+        network: in evaluation mode.
+        detector: the description the events must follow.
+    """
+
+    card: ModelCard
+    network: nn.Module
+    detector: Detector
+
+    def predict(
+        self, events: Events, *, batch_size: int = 2048, bfloat16: bool = False
+    ) -> dict[str, NDArray[Any]]:
+        """Return the answer of each head for every event, in order.
+
+        Probabilities of shape (event, class) for heads that classify (for two classes, (event, 1): the
+        signal's); values in physical units of shape (event, n_outputs) for regressions.
+
+        Args:
+            events: raw events of the model's detector, with or without truth.
+            batch_size: events computed at once.
+            bfloat16: compute the network in bfloat16 where the machine does so natively.
+
+        Raises:
+            DataError: the events are of another detector or have other views.
+        """
+        self._check(events)
+        parts = [
+            self._predict_batch(events.select(slice(start, start + batch_size)), bfloat16)
+            for start in range(0, len(events), batch_size)
+        ]
+        return {
+            head.name: np.concatenate([part[head.name] for part in parts])
+            if parts
+            else np.zeros((0, head.n_outputs), dtype=np.float32)
+            for head in self.card.heads
+        }
+
+    def _check(self, events: Events) -> None:
+        if events.detector != self.card.detector:
+            raise DataError(
+                f"The model was trained on detector '{self.card.detector}'. "
+                f"The events are of '{events.detector}'."
+            )
+        for view in self.detector.views:
+            shape = events.dense(view.name, view.shape).shape[1:] if len(events) else view.shape
+            if shape != view.shape:
+                raise DataError(f"View '{view.name}' must have images of shape {view.shape}. Got {shape}.")
+
+    @torch.inference_mode()
+    def _predict_batch(self, events: Events, bfloat16: bool) -> dict[str, NDArray[Any]]:
+        pixels = {
+            view.name: torch.from_numpy(np.ascontiguousarray(events.dense(view.name, view.shape)))
+            for view in self.detector.views
+        }
+        symmetries = Augmentation(self.detector, self.card.heads)
+        found: dict[str, list[torch.Tensor]] = {head.name: [] for head in self.card.heads}
+        for number in range(symmetries.n_symmetries if self.card.symmetrise else 1):
+            numbers = torch.full((len(events),), number)
+            changed = {view: symmetries.images(view, raw, numbers) for view, raw in pixels.items()}
+            inputs = {view: self.card.preprocessing.images(view, raw) for view, raw in changed.items()}
+            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+                outputs = self.network(inputs).float()
+            for head, raw in zip(
+                self.card.heads, split_outputs(self.card.heads, outputs).values(), strict=True
+            ):
+                values = self.card.preprocessing.unscale_output(head, raw)
+                found[head.name].append(symmetries.undo_target(head, values, numbers))
+        return {head.name: self._answer(head, found[head.name]) for head in self.card.heads}
+
+    def _answer(self, head: Task, values: list[torch.Tensor]) -> NDArray[Any]:
+        """Average over symmetries, sets matched to the first answer; then probabilities for classes."""
+        if head.kind == "set_regression":
+            spread = values[0].new_tensor(self.card.preprocessing.targets[head.name].spread)
+            values = [match_outputs(part, values[0], len(head.elements), spread) for part in values]
+        mean = torch.stack(values).mean(dim=0)
+        if head.is_classification:
+            scaled = mean / self.card.temperature.get(head.name, 1.0)
+            mean = scaled.sigmoid() if head.kind == "binary" else scaled.softmax(dim=1)
+        answer: NDArray[Any] = mean.numpy()
+        return answer
+
+
+def save_model(model: TrainedModel, path: Path) -> None:
+    """Write a trained model as one safetensors file, under a temporary name first."""
+    weights = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in model.network.state_dict().items()
+    }
+    metadata = {"format": FORMAT, "format_version": str(FORMAT_VERSION), "card": model.card.model_dump_json()}
+    with written_whole(path) as partial:
+        save_file(weights, partial, metadata=metadata)
+
+
+def read_card(path: Path) -> ModelCard:
+    """Return the card of a model file without loading its weights.
+
+    Raises:
+        ModelFileError: the file is missing, damaged, foreign or from a newer version.
+    """
+    if not path.is_file():
+        raise ModelFileError(f"No model file {path}. A finished training writes RUN/model.safetensors.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(
+            f"{path} is not a safetensors file, or it is damaged: {error}. Copy it again."
+        ) from None
+    if metadata.get("format") != FORMAT:
+        raise ModelFileError(f"{path} is a safetensors file, but not a hitlens model.")
+    version = int(metadata["format_version"])
+    if version > FORMAT_VERSION:
+        raise ModelFileError(
+            f"{path} has format version {version}; this hitlens reads up to {FORMAT_VERSION}. "
+            "Install a newer hitlens."
+        )
+    try:
+        return ModelCard(**json.loads(metadata["card"]))
+    except (KeyError, ValidationError, json.JSONDecodeError) as error:
+        raise ModelFileError(f"{path}: its description cannot be read: {error}") from None
+
+
+def load_model(path: Path, detector: Detector) -> TrainedModel:
+    """Return a trained model in evaluation mode.
+
+    Args:
+        path: a file of `save_model`.
+        detector: the detector its card names; see `read_card`.
+
+    Raises:
+        ModelFileError: as `read_card`, or the weights do not fit the architecture.
+    """
+    card = read_card(path)
+    n_outputs = sum(head.n_outputs for head in card.heads)
+    network = build_network(
+        card.architecture, card.settings, detector.views, card.preprocessing.n_channels, n_outputs
+    )
+    with safe_open(path, framework="pt") as file:
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ModelFileError(f"{path}: the weights do not fit '{card.architecture}': {error}") from None
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return TrainedModel(card, network.eval(), detector)

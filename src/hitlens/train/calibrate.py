@@ -1,0 +1,52 @@
+"""Temperature scaling: one number a head that makes its scores probabilities.
+
+Source: C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
+
+from hitlens.datasets.targets import encode_target
+from hitlens.detector import Task
+from hitlens.events import Events
+from hitlens.models.trained import TrainedModel
+
+#: Range searched, as powers of ten.
+_LOW, _HIGH = -1.0, 1.0
+
+
+def fit_temperature(model: TrainedModel, validation: Events, heads: Sequence[Task]) -> dict[str, float]:
+    """Return for each head the temperature with the least log loss on the validation split.
+
+    Args:
+        model: with temperatures of 1.
+        validation: events of the validation split.
+        heads: heads that classify.
+    """
+    answers = model.predict(validation)
+    found = {}
+    for head in heads:
+        target = encode_target(validation.truth, head)
+        scores = torch.from_numpy(answers[head.name][target.defined]).double().clamp(1e-12, 1 - 1e-12)
+        labels = torch.from_numpy(target.values[target.defined, 0]).double()
+        raw = torch.logit(scores[:, 0]) if head.kind == "binary" else scores.log()
+        found[head.name] = _best_temperature(raw, labels)
+    return found
+
+
+def _best_temperature(raw: torch.Tensor, labels: torch.Tensor) -> float:
+    """Minimise the log loss of raw / T; raw is (event,) for two classes, (event, class) for more."""
+
+    def loss(power: float) -> float:
+        scaled = raw / 10**power
+        if raw.ndim == 1:
+            return float(torch.nn.functional.binary_cross_entropy_with_logits(scaled, labels))
+        return float(torch.nn.functional.cross_entropy(scaled, labels.long()))
+
+    best = minimize_scalar(loss, bounds=(_LOW, _HIGH), method="bounded")
+    return float(np.round(10**best.x, 6))

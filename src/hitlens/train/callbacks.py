@@ -1,0 +1,105 @@
+"""Around the epochs: averaged weights, the history file, a stop at the first sign of divergence."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as lightning
+import torch
+from pytorch_lightning.callbacks import Callback, WeightAveraging
+
+from hitlens.errors import RunError
+from hitlens.io.atomic import written_whole
+
+log = logging.getLogger(__name__)
+
+#: First columns of history.csv; every other score of the validation split follows under its own name.
+HISTORY_COLUMNS = ("epoch", "train_loss", "val_loss", "val_metric", "lr", "seconds")
+
+
+def moving_average(decay: float) -> WeightAveraging:
+    """Return a callback that validates and ships an exponential moving average of the weights.
+
+    The average forgets faster at first, ``min(decay, (1 + n) / (10 + n))`` after n steps, so that the first
+    epochs are not judged by the random weights they began with.
+
+    Args:
+        decay: share of the average kept a step in the long run.
+    """
+
+    def average(kept: torch.Tensor, new: torch.Tensor, n_averaged: torch.Tensor | int) -> torch.Tensor:
+        n = int(n_averaged)
+        share = min(decay, (1 + n) / (10 + n))
+        return torch.lerp(kept, new, 1 - share) if kept.is_floating_point() else new
+
+    return WeightAveraging(avg_fn=average)
+
+
+class History(Callback):
+    """Appends one row an epoch to history.csv, and ends a training whose loss is no longer a number.
+
+    Args:
+        path: the CSV file; on resuming, rows from the resumed epoch on are dropped.
+        metric: name of the score that chooses the best epoch, repeated in column ``val_metric``.
+    """
+
+    def __init__(self, path: Path, metric: str) -> None:
+        self.path = path
+        self.metric = metric
+        self._started = 0.0
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Drop rows of epochs that will be run again."""
+        rows = [row for row in read_history(self.path) if int(row["epoch"]) < trainer.current_epoch]
+        if rows:
+            self._write(rows)
+        else:
+            self.path.unlink(missing_ok=True)
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Start the clock."""
+        self._started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Write this epoch's row."""
+        scores = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        row: dict[str, Any] = {
+            "epoch": trainer.current_epoch,
+            "train_loss": float(pl_module.train_loss),  # type: ignore[arg-type]
+            "val_loss": scores["val_loss"],
+            "val_metric": scores[self.metric],
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "seconds": time.perf_counter() - self._started,
+        }
+        row |= {name: value for name, value in scores.items() if name.startswith("val_") and name not in row}
+        rows = [*read_history(self.path), {name: _short(value) for name, value in row.items()}]
+        self._write(rows)
+        log.info("%s", "  ".join(f"{name} {value}" for name, value in rows[-1].items()))
+        if not math.isfinite(row["train_loss"]) or not math.isfinite(row["val_loss"]):
+            raise RunError(
+                f"Training diverged in epoch {row['epoch']}: the loss is not a number any more. "
+                "Try a lower train.learning_rate, a longer train.warmup_epochs or train.precision=float32."
+            )
+
+    def _write(self, rows: list[dict[str, str]]) -> None:
+        with written_whole(self.path) as partial, partial.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def read_history(path: Path) -> list[dict[str, str]]:
+    """Return the rows of history.csv, none where the file is not there yet."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _short(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.6g}"

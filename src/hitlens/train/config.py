@@ -1,0 +1,51 @@
+"""Settings of training."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class TrainConfig(BaseModel):
+    """How a network is trained.
+
+    Attributes:
+        epochs: passes over the training split.
+        batch_size: events a step.
+        optimizer: "adam" or "adamw" (decoupled weight decay).
+        learning_rate: highest rate.
+        weight_decay: of the optimiser.
+        schedule: "constant", or "cosine" down to zero at the last step.
+        warmup_epochs: the rate rises linearly from zero over this many epochs, a quarter of all at most;
+            may be a fraction.
+        ema_decay: share kept a step of the running average of the weights that is validated and shipped; 0
+            for no averaging.
+        patience: stop after this many epochs without a better validation metric; 0 never stops early.
+        loss: of regression targets in units of their spread over the training split.
+        class_weights: "balanced" weights classes inversely to their frequency in the training split.
+        augment: apply the detector's symmetries, all or those named.
+        gradient_clip: largest norm of the gradient; 0 for no limit.
+        precision: "auto" takes bfloat16 where the machine computes it natively; the others force.
+        accelerator: "auto" takes a GPU where there is one.
+        seed: of weights, order, augmentation and dropout.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(30, ge=1)
+    batch_size: int = Field(256, ge=2)
+    optimizer: Literal["adam", "adamw"] = "adamw"
+    learning_rate: float = Field(3e-3, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup_epochs: float = Field(1.0, ge=0)
+    ema_decay: float = Field(0.999, ge=0, lt=1)
+    patience: int = Field(0, ge=0)
+    loss: Literal["huber", "mse", "mae"] = "huber"
+    class_weights: Literal["none", "balanced"] = "none"
+    augment: bool | tuple[str, ...] = True
+    gradient_clip: float = Field(1.0, ge=0)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    seed: int = Field(1, ge=0)

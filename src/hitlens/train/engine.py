@@ -1,0 +1,194 @@
+"""The training loop: resident data through Lightning, resumable at every epoch, usable after Ctrl-C."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as lightning
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+
+from hitlens.datasets.resident import Batch, ResidentData, ResidentLoader
+from hitlens.errors import RunError
+from hitlens.train.callbacks import History, moving_average
+from hitlens.train.config import TrainConfig
+from hitlens.train.hardware import keep_freed_memory, resolve_precision
+from hitlens.train.module import TrainingModule
+from hitlens.train.scores import monitored
+
+log = logging.getLogger(__name__)
+
+#: Events a batch where no gradient is needed.
+_VALIDATION_BATCH = 2048
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training left behind; the module holds the weights of the best epoch.
+
+    Attributes:
+        best_epoch: counted from 0.
+        best_score: the monitored score of that epoch.
+        monitor: its name.
+        n_epochs: epochs completed.
+        interrupted: whether Ctrl-C ended it early.
+        precision: what it was computed in, "32-true" or "bf16-mixed".
+    """
+
+    best_epoch: int
+    best_score: float
+    monitor: str
+    n_epochs: int
+    interrupted: bool
+    precision: str
+
+
+class ResidentDataModule(lightning.LightningDataModule):
+    """Hands Lightning one epoch at a time; the order of each epoch depends on seed and epoch number alone."""
+
+    def __init__(
+        self, data: ResidentData, train: NDArray[np.int64], validation: NDArray[np.int64], config: TrainConfig
+    ) -> None:
+        super().__init__()
+        self.data = data
+        self.rows = {"train": train, "validation": validation}
+        self.config = config
+
+    def setup(self, stage: str) -> None:
+        """Move the data to the device once."""
+        if self.trainer is not None:
+            self.data = self.data.to(self.trainer.strategy.root_device)
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Return the batch as it is: resident data already lie on the device."""
+        return batch
+
+    def train_dataloader(self) -> ResidentLoader:
+        """Return this epoch's shuffled batches."""
+        epoch = 0 if self.trainer is None else self.trainer.current_epoch
+        seed = (self.config.seed, epoch)
+        return ResidentLoader(
+            self.data, self.rows["train"], self.config.batch_size, shuffle_seed=seed, drop_last=True
+        )
+
+    def val_dataloader(self) -> ResidentLoader:
+        """Return the validation split in order."""
+        return ResidentLoader(self.data, self.rows["validation"], _VALIDATION_BATCH)
+
+
+def run_training(
+    module: TrainingModule,
+    data: ResidentData,
+    train: NDArray[np.int64],
+    validation: NDArray[np.int64],
+    folder: Path,
+    *,
+    resume: bool = False,
+    progress: bool = True,
+) -> TrainingResult:
+    """Train until the last epoch, an early stop or Ctrl-C; leave the best epoch's weights in the module.
+
+    Args:
+        module: network and everything a step needs; changed in place.
+        data: all events.
+        train: positions of the training split.
+        validation: positions of the validation split.
+        folder: run folder; gets ``history.csv`` and ``checkpoints/``.
+        resume: continue after the last complete epoch found in the folder.
+        progress: show a bar.
+
+    Raises:
+        RunError: the loss diverged, or Ctrl-C came before the first epoch was complete.
+    """
+    keep_freed_memory()
+    config = module.config
+    precision = resolve_precision(config.precision, config.accelerator)
+    monitor, mode = monitored(module.heads)
+    checkpoints = ModelCheckpoint(
+        dirpath=folder / "checkpoints",
+        filename=f"{{epoch:03d}}-{{{monitor}:.5f}}",
+        monitor=monitor,
+        mode=mode,
+        save_top_k=-1,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    last = _last_checkpoint(folder) if resume else None
+    trainer = _trainer(config, precision, [checkpoints, *_callbacks(config, folder, monitor, mode)], progress)
+    with warnings.catch_warnings():
+        # The callback mentions once that it restores averaged weights; that is what a resume is for.
+        warnings.filterwarnings("ignore", message=".*WeightAveraging.*")
+        interrupted = _fit(trainer, module, ResidentDataModule(data, train, validation, config), last)
+    if not checkpoints.best_model_path:
+        raise RunError(
+            f"Training was interrupted before its first epoch was complete; {folder} holds no model."
+        )
+    best = torch.load(checkpoints.best_model_path, weights_only=True)
+    module.load_state_dict(best["state_dict"])
+    return TrainingResult(
+        best_epoch=int(best["epoch"]),
+        best_score=float(checkpoints.best_model_score or np.nan),
+        monitor=monitor,
+        n_epochs=trainer.current_epoch,
+        interrupted=interrupted,
+        precision=precision,
+    )
+
+
+def _callbacks(config: TrainConfig, folder: Path, monitor: str, mode: str) -> list[Callback]:
+    callbacks: list[Callback] = [History(folder / "history.csv", monitor)]
+    if config.ema_decay:
+        callbacks.append(moving_average(config.ema_decay))
+    if config.patience:
+        callbacks.append(EarlyStopping(monitor, mode=mode, patience=config.patience))
+    return callbacks
+
+
+def _trainer(
+    config: TrainConfig, precision: Any, callbacks: list[Callback], progress: bool
+) -> lightning.Trainer:
+    return lightning.Trainer(
+        max_epochs=config.epochs,
+        accelerator=config.accelerator,
+        devices=1,
+        precision=precision,
+        callbacks=callbacks,
+        reload_dataloaders_every_n_epochs=1,
+        num_sanity_val_steps=0,
+        logger=False,
+        enable_model_summary=False,
+        enable_progress_bar=progress,
+    )
+
+
+def _fit(
+    trainer: lightning.Trainer, module: TrainingModule, data: ResidentDataModule, last: Path | None
+) -> bool:
+    """Run the loop; return whether Ctrl-C ended it."""
+    handler = signal.getsignal(signal.SIGINT)
+    quiet = logging.getLogger("pytorch_lightning.utilities.rank_zero")
+    level = quiet.level
+    quiet.setLevel(logging.WARNING)
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True if last else None)
+    except SystemExit:
+        # Lightning ends the process on Ctrl-C after a clean shutdown; we still want to write the model.
+        if not trainer.interrupted:
+            raise
+        signal.signal(signal.SIGINT, handler)
+        return True
+    finally:
+        quiet.setLevel(level)
+    return False
+
+
+def _last_checkpoint(folder: Path) -> Path | None:
+    found = sorted((folder / "checkpoints").glob("epoch=*.ckpt"))
+    return found[-1] if found else None

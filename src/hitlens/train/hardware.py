@@ -1,0 +1,60 @@
+"""What this machine computes fast, and the allocator setting that training wants."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import sys
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+log = logging.getLogger(__name__)
+
+#: glibc's mallopt parameters, from malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+
+
+def resolve_precision(
+    precision: Literal["auto", "float32", "bfloat16"], accelerator: str
+) -> Literal["32-true", "bf16-mixed"]:
+    """Return Lightning's name of the precision to train in.
+
+    Args:
+        precision: "auto" is bfloat16 where the machine computes it natively.
+        accelerator: Lightning's "auto", "cpu" or "gpu".
+    """
+    if precision != "auto":
+        return "bf16-mixed" if precision == "bfloat16" else "32-true"
+    on_gpu = accelerator != "cpu" and torch.cuda.is_available()
+    native = torch.cuda.is_bf16_supported() if on_gpu else cpu_has_bfloat16()
+    return "bf16-mixed" if native else "32-true"
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 natively (AVX512-BF16 or AMX)."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and "avx512_bf16" in _cpu_flags()
+
+
+def keep_freed_memory() -> bool:
+    """Tell glibc to reuse freed blocks of up to 32 MiB instead of handing each back to the system.
+
+    Training frees and asks for the same tensors every step; without this each costs page faults. It changes
+    the whole process, so only a training run calls it. Returns whether it took effect.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return False
+    return bool(mallopt(_M_MMAP_THRESHOLD, 1 << 25)) and bool(mallopt(_M_TRIM_THRESHOLD, 1 << 30))
+
+
+def _cpu_flags() -> str:
+    try:
+        with Path("/proc/cpuinfo").open() as file:
+            return next((line for line in file if line.startswith("flags")), "")
+    except OSError:
+        return ""

@@ -1,0 +1,147 @@
+"""The training step: symmetry, scaling, network, losses; whole batches on the device."""
+
+from __future__ import annotations
+
+import math
+
+import pytorch_lightning as lightning
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+from torch import nn
+
+from hitlens.datasets.augment import Augmentation
+from hitlens.datasets.resident import Batch
+from hitlens.detector import Task
+from hitlens.models.preprocessing import Preprocessing, split_outputs
+from hitlens.train.config import TrainConfig
+from hitlens.train.losses import event_losses
+from hitlens.train.scores import validation_scores
+
+
+class TrainingModule(lightning.LightningModule):
+    """A network with all that one step of training needs; data stay outside.
+
+    Args:
+        network: raw outputs of all heads from scaled images.
+        heads: tasks learnt together, in the order of the network's outputs.
+        preprocessing: constants fixed on the training split.
+        config: settings of training.
+        augmentation: symmetries to draw from; None for none.
+        class_weights: by head that classifies, shape (class,).
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        heads: tuple[Task, ...],
+        preprocessing: Preprocessing,
+        config: TrainConfig,
+        augmentation: Augmentation | None = None,
+        class_weights: dict[str, torch.Tensor] | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.heads = heads
+        self.preprocessing = preprocessing
+        self.config = config
+        self.augmentation = augmentation
+        self.class_weights = class_weights or {}
+        self._train_losses: list[torch.Tensor] = []
+        self._validation: list[tuple[Batch, torch.Tensor]] = []
+
+    def on_train_epoch_start(self) -> None:
+        """Seed dropout and augmentation by epoch: a resumed run draws what an unbroken one would."""
+        torch.manual_seed(self.config.seed * 1_000_003 + self.current_epoch)
+        self._train_losses.clear()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
+        """Return the mean loss of a batch."""
+        images, targets = batch.images, batch.targets
+        if self.augmentation is not None:
+            number = self.augmentation.draw(len(batch), self.device)
+            images = {view: self.augmentation.images(view, pixels, number) for view, pixels in images.items()}
+            targets = {
+                head.name: self.augmentation.target(head, targets[head.name], number) for head in self.heads
+            }
+        outputs = self.network(self._scaled(images))
+        loss = self._loss(outputs, targets, batch.defined)
+        self._train_losses.append(loss.detach())
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Keep the raw outputs of a batch until the epoch's end."""
+        self._validation.append((batch, self.network(self._scaled(batch.images)).float()))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the loss and the scores of every head over the whole validation split."""
+        outputs = torch.cat([part for _, part in self._validation])
+        targets = {h.name: torch.cat([b.targets[h.name] for b, _ in self._validation]) for h in self.heads}
+        defined = {h.name: torch.cat([b.defined[h.name] for b, _ in self._validation]) for h in self.heads}
+        self._validation.clear()
+        scores = {"val_loss": self._loss(outputs, targets, defined).item()}
+        for head, raw in zip(self.heads, split_outputs(self.heads, outputs).values(), strict=True):
+            rows = defined[head.name]
+            values = self.preprocessing.unscale_output(head, raw)[rows]
+            found = validation_scores(head, values, targets[head.name][rows], self.preprocessing)
+            prefix = f"val_{head.name}_" if len(self.heads) > 1 else "val_"
+            scores |= {prefix + name: value for name, value in found.items()}
+        self.log_dict(scores)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Limit the gradient's norm; Lightning's own clipping refuses fused optimisers."""
+        if self.config.gradient_clip:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
+
+    @property
+    def train_loss(self) -> float:
+        """Mean loss over the batches of this epoch so far."""
+        return torch.stack(self._train_losses).float().mean().item()
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """Return the optimiser and its schedule, a factor of the highest rate by step."""
+        kind = torch.optim.AdamW if self.config.optimizer == "adamw" else torch.optim.Adam
+        decayed = [p for p in self.network.parameters() if p.ndim > 1]
+        plain = [p for p in self.network.parameters() if p.ndim <= 1]
+        groups = [
+            {"params": decayed, "weight_decay": self.config.weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        ]
+        optimizer = kind(groups, lr=self.config.learning_rate, fused=True)
+        n_steps = int(self.trainer.estimated_stepping_batches)
+        n_warmup = round(n_steps * min(0.25, self.config.warmup_epochs / self.config.epochs))
+
+        def factor(step: int) -> float:
+            return rate_factor(step, n_steps, n_warmup, self.config.schedule)
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _scaled(self, images: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {view: self.preprocessing.images(view, pixels) for view, pixels in images.items()}
+
+    def _loss(
+        self, outputs: torch.Tensor, targets: dict[str, torch.Tensor], defined: dict[str, torch.Tensor]
+    ) -> torch.Tensor:
+        """Mean over events of each head's loss where it is defined, summed over heads."""
+        total = outputs.new_zeros(())
+        for head, raw in zip(self.heads, split_outputs(self.heads, outputs).values(), strict=True):
+            target = self.preprocessing.scale_target(head, targets[head.name])
+            weights = self.class_weights.get(head.name)
+            losses = event_losses(head, raw, target, self.config.loss, weights)
+            mask = defined[head.name].to(losses.dtype)
+            total = total + (losses * mask).sum() / mask.sum().clamp(min=1)
+        return total
+
+
+def rate_factor(step: int, n_steps: int, n_warmup: int, schedule: str) -> float:
+    """Return the learning rate at a step in units of the highest.
+
+    Examples:
+        >>> [round(rate_factor(step, 10, 2, "cosine"), 2) for step in (0, 1, 2, 6, 9)]
+        [0.5, 1.0, 1.0, 0.5, 0.04]
+    """
+    if step < n_warmup:
+        return (step + 1) / n_warmup
+    if schedule == "constant":
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - n_warmup) / max(1, n_steps - n_warmup))))

@@ -1,0 +1,132 @@
+"""A trained model on events: the predictions table, its rows keyed to the events and in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from hitlens.datasets.targets import encode_target
+from hitlens.detector import Detector, ReadReport, Task
+from hitlens.detectors import get_detector
+from hitlens.errors import SelectionError
+from hitlens.evaluate.predictions import Predictions, value_column, write_predictions
+from hitlens.events import Events
+from hitlens.models.trained import TrainedModel, load_model, read_card
+from hitlens.train.hardware import cpu_has_bfloat16
+from hitlens.workflow.data import iterate_events
+
+
+def open_model(path: Path) -> TrainedModel:
+    """Return the model of a file or of a run folder.
+
+    Raises:
+        ModelFileError: it is missing, damaged, foreign or from a newer version.
+        NotFoundError: its detector is not known here.
+    """
+    file = path / "model.safetensors" if path.is_dir() else path
+    return load_model(file, get_detector(read_card(file).detector))
+
+
+def predict_events(model: TrainedModel, events: Events, split: NDArray[np.str_] | None = None) -> Predictions:
+    """Return the predictions of a model for every event, in order.
+
+    Args:
+        model: a trained model.
+        events: events of its detector, with or without truth.
+        split: name of the split each event is in; "none" for all by default.
+    """
+    # Classes tolerate bfloat16; positions and energies want the full mantissa.
+    classifies = all(head.is_classification for head in model.card.heads)
+    answers = model.predict(events, bfloat16=classifies and cpu_has_bfloat16())
+    table = _columns(events.truth, model.detector, model.card.task, model.card.heads, answers, split)
+    return Predictions(table, model.card.task, model.card.heads, model.card.detector, {})
+
+
+def predict_files(
+    model_path: Path,
+    files: Sequence[Path],
+    output: Path,
+    *,
+    layout: str | None = None,
+    options: Mapping[str, str] | None = None,
+    on_bad_event: str = "raise",
+    report: ReadReport | None = None,
+) -> Predictions:
+    """Predict files block by block and write the predictions to one file.
+
+    Args:
+        model_path: model file or run folder.
+        files: event files, in the order the rows shall have.
+        output: ``.parquet``, ``.h5``, ``.root`` or ``.csv``.
+        layout: name of the files' layout; recognised where None.
+        options: options of the layout's reader.
+        on_bad_event: "raise" or "skip".
+        report: collects what was skipped.
+    """
+    model = open_model(model_path)
+    blocks = iterate_events(
+        files,
+        model.card.detector,
+        layout=layout,
+        on_bad_event=on_bad_event,
+        options=options or {},
+        report=report,
+    )
+    parts = [predict_events(model, block).table for block in blocks]
+    predictions = Predictions(
+        pl.concat(parts, how="diagonal_relaxed"),
+        model.card.task,
+        model.card.heads,
+        model.card.detector,
+        {"model": model_path.name, "split_hash": model.card.split_hash},
+    )
+    write_predictions(predictions, output)
+    return predictions
+
+
+def _columns(
+    truth: pl.DataFrame,
+    detector: Detector,
+    task: Task,
+    heads: tuple[Task, ...],
+    answers: Mapping[str, NDArray[Any]],
+    split: NDArray[np.str_] | None,
+) -> pl.DataFrame:
+    """Event key, split, known truth, then the columns of each head."""
+    keys = [truth[name] for name in detector.key if name in truth.columns]
+    columns = [*keys, pl.Series("split", ["none"] * len(truth) if split is None else split)]
+    known = [c.name for c in detector.truth if c.role == "truth" and c.name in truth.columns]
+    columns += [truth[name].rename(f"true_{name}") for name in known]
+    for head in heads:
+        columns += _head_columns(truth, task, head, answers[head.name])
+    return pl.DataFrame(columns)
+
+
+def _head_columns(truth: pl.DataFrame, task: Task, head: Task, answer: NDArray[Any]) -> list[pl.Series]:
+    if not head.is_classification:
+        named = zip(head.target_columns, answer.T, strict=True)
+        return [pl.Series(value_column(task, head, column), values) for column, values in named]
+    names = np.array(head.class_names)
+    if head.kind == "binary":
+        scores = [pl.Series(f"score_{head.name}", answer[:, 0])]
+        called = (answer[:, 0] > 0.5).astype(int)
+    else:
+        scores = [
+            pl.Series(f"score_{head.name}_{name}", answer[:, i]) for i, name in enumerate(head.class_names)
+        ]
+        called = answer.argmax(axis=1)
+    columns = [*scores, pl.Series(f"pred_{head.name}", names[called])]
+    try:
+        target = encode_target(truth, head)
+    except SelectionError:  # events without truth
+        return columns
+    true = pl.Series(f"true_{head.name}", names[target.values[:, 0].astype(int)])
+    return [
+        *columns,
+        true.zip_with(pl.Series(target.defined), pl.Series([None] * len(true), dtype=pl.String)),
+    ]

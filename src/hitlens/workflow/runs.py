@@ -1,0 +1,126 @@
+"""The run folder: what it holds, its state, and the record of how it came about."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from hitlens.errors import RunError
+from hitlens.io.atomic import remove, written_whole
+
+#: Libraries whose versions decide a result.
+_RECORDED = ("hitlens", "torch", "pytorch-lightning", "numpy", "scipy", "polars", "h5py", "scikit-learn")
+
+CONFIG, MODEL, HISTORY = "config.yaml", "model.safetensors", "history.csv"
+PREDICTIONS, PROVENANCE = "predictions.parquet", "provenance.json"
+
+
+def open_run(folder: Path, *, resume: bool, force: bool) -> None:
+    """Make a run folder ready for training.
+
+    Args:
+        folder: the run folder.
+        resume: it must hold an unfinished run, which is continued.
+        force: what it holds is thrown away.
+
+    Raises:
+        RunError: the folder holds a run and neither was asked for, there is nothing to resume, or the folder
+            holds something else.
+    """
+    provenance = folder / PROVENANCE
+    if resume:
+        if not provenance.is_file():
+            raise RunError(f"{folder} holds no run to resume. Leave out --resume to start one.")
+        if read_provenance(folder)["status"] == "finished":
+            raise RunError(
+                f"The run in {folder} is finished. Choose another folder, or --force to start over."
+            )
+        return
+    if folder.exists() and any(folder.iterdir()):
+        if not provenance.is_file():
+            raise RunError(f"{folder} is not empty and not a run of hitlens. Choose another folder.")
+        if not force:
+            status = read_provenance(folder)["status"]
+            hint = "" if status == "finished" else "--resume to continue it, "
+            raise RunError(
+                f"{folder} holds a run ({status}). Use {hint}--force to start over, or another folder."
+            )
+        for entry in folder.iterdir():
+            remove(entry)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def read_provenance(folder: Path) -> dict[str, Any]:
+    """Return the record of a run.
+
+    Raises:
+        RunError: the folder is not a run.
+    """
+    try:
+        record: dict[str, Any] = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{folder} is not a run of hitlens, or {PROVENANCE} is damaged: {error}.") from None
+    return record
+
+
+def write_provenance(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write the record of a run, in one piece."""
+    with written_whole(folder / PROVENANCE) as partial:
+        partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def describe_machine() -> dict[str, Any]:
+    """Return what computed a run: processor, cores, system, Python and library versions."""
+    return {
+        "processor": _processor(),
+        "n_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": sys.version.split()[0],
+        "versions": library_versions(),
+    }
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of hitlens and of the libraries that decide a result."""
+    versions = {}
+    for name in _RECORDED:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
+
+
+def now() -> str:
+    """Return the time, UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def file_checksums(paths: Sequence[Path]) -> dict[str, str]:
+    """Return the sha256 of each file by name; a folder has that of its files in order of their names."""
+    checksums = {}
+    for path in paths:
+        digest = hashlib.sha256()
+        for part in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if part.is_file():
+                with part.open("rb") as file:
+                    while block := file.read(1 << 22):
+                        digest.update(block)
+        checksums[path.name] = digest.hexdigest()
+    return checksums
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")

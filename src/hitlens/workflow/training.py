@@ -1,0 +1,268 @@
+"""From a recipe and event files to a run folder with a trained model and its predictions."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hitlens.config import RunConfig, dump_config
+from hitlens.datasets.augment import Augmentation
+from hitlens.datasets.resident import ResidentData
+from hitlens.datasets.splits import NAMES, Split, split_events
+from hitlens.datasets.targets import strata_of
+from hitlens.datasets.transforms import fit_scaling
+from hitlens.detector import Detector, ReadReport, Task
+from hitlens.detectors import get_detector
+from hitlens.errors import ConfigError, DataError
+from hitlens.evaluate.predictions import write_predictions
+from hitlens.events import Events
+from hitlens.io.atomic import written_whole
+from hitlens.models import build_network
+from hitlens.models.preprocessing import Preprocessing, fit_target_scaling
+from hitlens.models.trained import ModelCard, TrainedModel, save_model
+from hitlens.train.calibrate import fit_temperature
+from hitlens.train.engine import TrainingResult, run_training
+from hitlens.train.module import TrainingModule
+from hitlens.workflow import runs
+from hitlens.workflow.data import read_events
+from hitlens.workflow.prediction import predict_events
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything a training starts from.
+
+    Attributes:
+        events: those the task can learn from or be tested on, all splits.
+        split: positions in these events, for each split those where some head is defined.
+        left_out: number of events left out, by reason.
+    """
+
+    detector: Detector
+    task: Task
+    heads: tuple[Task, ...]
+    events: Events
+    split: Split
+    left_out: dict[str, int]
+
+
+def train(
+    config: RunConfig, folder: Path, *, resume: bool = False, force: bool = False, progress: bool = True
+) -> TrainingResult:
+    """Train one model into a run folder.
+
+    The folder gets ``config.yaml``, ``history.csv``, ``checkpoints/``, ``model.safetensors``,
+    ``predictions.parquet`` (validation and test split) and ``provenance.json``. No score of the test split is
+    computed here; that is `hitlens.workflow.evaluation.evaluate_run`'s.
+
+    Args:
+        config: the settings.
+        folder: run folder.
+        resume: continue an interrupted run.
+        force: throw away what the folder holds.
+        progress: show a bar.
+
+    Raises:
+        RunError: the folder holds another run, there is nothing to resume, or training diverged.
+        ConfigError: no files were given, or settings that contradict each other.
+        LeakageError: the same event stands in more than one split.
+    """
+    if not config.data.files:
+        raise ConfigError(
+            "The recipe names no files. Give them with --data FILE, or as data.files in the recipe."
+        )
+    runs.open_run(folder, resume=resume, force=force)
+    started = time.perf_counter()
+    study = prepare(config)
+    record = _first_record(config, study)
+    if resume:
+        _same_data(runs.read_provenance(folder), record)
+    runs.write_provenance(folder, record)
+    with written_whole(folder / runs.CONFIG) as partial:
+        partial.write_text(dump_config(config), encoding="utf-8")
+    data = ResidentData.from_events(study.events, study.detector, study.heads)
+    module = build_module(config, study, data)
+    result = run_training(
+        module, data, study.split.train, study.split.validation, folder, resume=resume, progress=progress
+    )
+    model = _trained_model(config, study, module, result, record)
+    save_model(model, folder / runs.MODEL)
+    _write_predictions(model, study, folder)
+    record |= {
+        "status": "interrupted" if result.interrupted else "finished",
+        "finished": runs.now(),
+        "seconds": round(time.perf_counter() - started, 1),
+        "n_epochs": result.n_epochs,
+        "best_epoch": result.best_epoch,
+        "monitor": result.monitor,
+        "validation_score": result.best_score,
+        "precision": result.precision,
+        "n_parameters": sum(p.numel() for p in module.network.parameters()),
+    }
+    runs.write_provenance(folder, record)
+    return result
+
+
+def prepare(config: RunConfig) -> Study:
+    """Read and split the events of a run.
+
+    All tasks of one detector share the split of the same events with the same seed, so their test sets agree.
+    """
+    detector = get_detector(config.detector)
+    task = detector.task(config.task)
+    heads = detector.heads(task)
+    report = ReadReport([])
+    events = read_events(
+        [Path(file) for file in config.data.files],
+        config.detector,
+        layout=config.data.layout or None,
+        on_bad_event=config.data.on_bad_event,
+        options=config.data.options,
+        report=report,
+    )
+    left_out = {"malformed": len(report.skipped)} if report.skipped else {}
+    if config.data.selection:
+        kept = events.filter(config.data.selection)
+        left_out["outside data.selection"] = len(events) - len(kept)
+        events = kept
+    if config.data.max_events:
+        events = events.select(slice(0, config.data.max_events))
+    classes = tuple(t for t in detector.tasks if t.is_classification)[:1]
+    split = split_events(
+        events, config.split, key=detector.key, strata=strata_of(events.truth, classes or heads)
+    )
+    if split.n_dropped:
+        left_out["later copies of an event"] = split.n_dropped
+    defined = strata_of(events.truth, heads) > 0
+    left_out[f"no target for {task.name}"] = int((~defined).sum())
+    parts = {name: getattr(split, name)[defined[getattr(split, name)]] for name in NAMES}
+    for name in ("train", "validation"):
+        if len(parts[name]) == 0:
+            raise DataError(f"No event of the {name} split has a target for task '{task.name}'.")
+    kept_split = Split(parts["train"], parts["validation"], parts["test"], split.n_dropped, split.hash)
+    return Study(detector, task, heads, events, kept_split, {k: v for k, v in left_out.items() if v})
+
+
+def build_module(config: RunConfig, study: Study, data: ResidentData) -> TrainingModule:
+    """Return a fresh network with constants fixed on the training split; weights depend on the seed alone."""
+    rows = study.split.train
+    scalings = {
+        view.name: tuple(
+            fit_scaling(curve, study.events.dense(view.name, view.shape), rows, config.model.normalise)
+            for curve in config.model.scaling
+        )
+        for view in study.detector.views
+    }
+    everything = data.everything
+    targets = {
+        head.name: fit_target_scaling(head, everything.targets[head.name][_defined_rows(data, head, rows)])
+        for head in study.heads
+        if not head.is_classification
+    }
+    torch.manual_seed(config.train.seed)
+    network = build_network(
+        config.model.name,
+        config.model.settings,
+        study.detector.views,
+        len(config.model.scaling),
+        sum(head.n_outputs for head in study.heads),
+    )
+    augmentation = None
+    if config.train.augment is not False:
+        names = None if config.train.augment is True else config.train.augment
+        augmentation = Augmentation(study.detector, study.heads, names)
+    weights = {}
+    if config.train.class_weights == "balanced":
+        weights = {h.name: _class_weights(data, h, rows) for h in study.heads if h.is_classification}
+    preprocessing = Preprocessing(scalings=scalings, targets=targets)
+    return TrainingModule(network, study.heads, preprocessing, config.train, augmentation, weights)
+
+
+def _defined_rows(data: ResidentData, head: Task, rows: NDArray[np.int64]) -> torch.Tensor:
+    positions = torch.from_numpy(rows)
+    return positions[data.everything.defined[head.name][positions]]
+
+
+def _class_weights(data: ResidentData, head: Task, rows: NDArray[np.int64]) -> torch.Tensor:
+    labels = data.everything.targets[head.name][_defined_rows(data, head, rows), 0].long()
+    counts = torch.bincount(labels, minlength=len(head.class_names)).clamp(min=1)
+    return len(labels) / (len(head.class_names) * counts.float())
+
+
+def _trained_model(
+    config: RunConfig, study: Study, module: TrainingModule, result: TrainingResult, record: dict[str, Any]
+) -> TrainedModel:
+    card = ModelCard(
+        detector=config.detector,
+        task=study.task,
+        heads=study.heads,
+        architecture=config.model.name,
+        settings=config.model.settings,
+        preprocessing=module.preprocessing,
+        symmetrise=config.model.symmetrise,
+        split_hash=study.split.hash,
+        data_checksums=record["data"]["sha256"],
+        seed=config.train.seed,
+        versions=record["machine"]["versions"],
+        best_epoch=result.best_epoch,
+        validation_score=result.best_score,
+        monitor=result.monitor,
+    )
+    model = TrainedModel(card, module.network.cpu().eval(), study.detector)
+    heads = [head for head in study.heads if head.is_classification]
+    if not config.model.calibrate or not heads:
+        return model
+    validation = study.events.select(study.split.validation)
+    temperature = fit_temperature(model, validation, heads)
+    return TrainedModel(card.model_copy(update={"temperature": temperature}), model.network, model.detector)
+
+
+def _write_predictions(model: TrainedModel, study: Study, folder: Path) -> None:
+    rows = np.sort(np.concatenate([study.split.validation, study.split.test]))
+    names = study.split.names(len(study.events))[rows]
+    write_predictions(predict_events(model, study.events.select(rows), names), folder / runs.PREDICTIONS)
+
+
+def _first_record(config: RunConfig, study: Study) -> dict[str, Any]:
+    files = [Path(file) for file in config.data.files]
+    return {
+        "status": "running",
+        "started": runs.now(),
+        "task": config.task,
+        "detector": config.detector,
+        "machine": runs.describe_machine(),
+        "data": {
+            "files": [str(file) for file in files],
+            "sha256": runs.file_checksums(files),
+            "n_events": len(study.events),
+            "left_out": study.left_out,
+        },
+        "split": {
+            "hash": study.split.hash,
+            **{f"n_{name}": len(getattr(study.split, name)) for name in NAMES},
+        },
+        "seed": config.train.seed,
+    }
+
+
+def _same_data(old: dict[str, Any], new: dict[str, Any]) -> None:
+    """A resumed run must see the very events it began with."""
+    for part in ("data", "split"):
+        before, after = (
+            old[part].get("sha256", old[part].get("hash")),
+            new[part].get("sha256", new[part].get("hash")),
+        )
+        if before != after:
+            raise ConfigError(
+                f"The {part} changed since the run began, so it cannot be resumed to the same result. "
+                "Give the same files and split settings, or start a new run."
+            )
