@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
+
+from hitlens.events import Events
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -21,6 +25,34 @@ def real_cebr() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real samples not found: no folder {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def make_cebr() -> Callable[..., Events]:
+    """Make events like CeBr's with simple spots of light: ``make_cebr(n_events, seed)``, half of them double."""
+
+    def make(n_events: int, seed: int = 1) -> Events:
+        rng = np.random.default_rng(seed)
+        n_electrons = np.where(rng.random(n_events) < 0.5, 1, 2)
+        energy, x, y = rng.random((2, n_events)), *rng.uniform(8 - 22 / 3, 8 + 22 / 3, (2, 2, n_events))
+        single = n_electrons == 1
+        energy[1, single] = 0.0
+        centres = np.arange(16) + 0.5
+        rows, cols = centres - x[..., None], centres - y[..., None]
+        spots = 1 / (1 + rows[..., :, None] ** 2 + cols[..., None, :] ** 2) ** 1.5
+        images = rng.poisson(9000 * np.einsum("an,anij->nij", energy, spots)).astype(np.uint16)
+        x[1, single] = y[1, single] = np.nan
+        truth = {
+            "file": "made.txt",
+            "event": np.arange(n_events),
+            "n_electrons": n_electrons.astype(np.uint8),
+        }
+        for number in (0, 1):
+            truth[f"energy_{number + 1}_mev"] = energy[number]
+            truth[f"x_{number + 1}_px"], truth[f"y_{number + 1}_px"] = x[number], y[number]
+        return Events({"anode": images}, pl.DataFrame(truth), "cebr")
+
+    return make
 
 
 class FileServer(ThreadingHTTPServer):

@@ -63,7 +63,10 @@ class Events:
         Args:
             which: integer positions, a boolean mask of shape (event,), or a slice.
         """
-        rows = np.arange(len(self))[which if isinstance(which, slice) else np.asarray(which)]
+        if not isinstance(which, slice):
+            # An empty list is an array of floats to NumPy, which selects nothing.
+            which = np.asarray(which) if len(which) else np.zeros(0, dtype=np.int64)
+        rows = np.arange(len(self))[which]
         return Events(
             {view: array[rows] for view, array in self.images.items()}, self.truth[rows], self.detector
         )
