@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import pkgutil
 import re
 from collections.abc import Iterator
@@ -117,11 +118,23 @@ def _plain(text: str) -> str:
 def recipe_keys_page() -> str:
     """Return every key a recipe may have, section by section, with its meaning and default."""
     from hitlens.config import RunConfig
+    from hitlens.models import MODELS
 
-    return "\n".join(_section("", RunConfig))
+    parts = [*_section("", RunConfig)]
+    for name, architecture in MODELS.items():
+        title = f"`model.settings` of `{name}`"
+        summary = (architecture.network.__module__, architecture.network.__doc__)
+        parts += _section("model.settings.", architecture.config, title, _summary(*summary))
+    return "\n".join(parts)
 
 
-def _section(prefix: str, model: Any) -> Iterator[str]:
+def _summary(module: str, text: str | None) -> str:
+    """Return the first paragraph of a network's file and of its class."""
+    about = inspect.cleandoc(importlib.import_module(module).__doc__ or "").split("\n\n")[0]
+    return _plain(f"{about} {inspect.cleandoc(text or '').split('Args:')[0]}")
+
+
+def _section(prefix: str, model: Any, title: str = "", summary: str = "") -> Iterator[str]:
     meanings = _attributes(model)
     rows, inner = [], []
     for name, field in model.model_fields.items():
@@ -129,14 +142,22 @@ def _section(prefix: str, model: Any) -> Iterator[str]:
         if inspect.isclass(kind) and hasattr(kind, "model_fields"):
             inner.append((f"{prefix}{name}.", kind))
             continue
-        shown = "required" if field.is_required() else f"`{field.get_default(call_default_factory=True)!r}`"
+        shown = (
+            "required" if field.is_required() else f"`{_yaml(field.get_default(call_default_factory=True))}`"
+        )
         rows.append(f"| `{prefix}{name}` | {meanings.get(name, '')} | {shown} |")
-    title = f"`{prefix.rstrip('.')}`" if prefix else "Top level"
-    yield f"## {title}\n\n{_plain((model.__doc__ or '').split('Attributes:')[0])}\n"
+    title = title or (f"`{prefix.rstrip('.')}`" if prefix else "Top level")
+    summary = summary or _plain((model.__doc__ or "").split("Attributes:")[0])
+    yield f"## {title}\n\n{summary}\n"
     if rows:
         yield "\n".join(["| key | meaning | default |", "|---|---|---|", *rows, ""])
     for inner_prefix, inner_model in inner:
         yield from _section(inner_prefix, inner_model)
+
+
+def _yaml(value: Any) -> str:
+    """Return a default as it would stand in a recipe."""
+    return json.dumps(value, default=list)
 
 
 def _attributes(model: Any) -> dict[str, str]:

@@ -9,7 +9,18 @@ import sys
 import pytest
 
 HEAVY = ("torch", "pytorch_lightning", "polars", "matplotlib", "numba", "h5py", "sklearn", "scipy", "uproot")
-COMMANDS = ("simulate", "convert", "inspect", "fetch", "train", "predict", "evaluate", "report", "gallery")
+COMMANDS = (
+    "simulate",
+    "fetch",
+    "convert",
+    "inspect",
+    "recipes",
+    "train",
+    "predict",
+    "evaluate",
+    "report",
+    "gallery",
+)
 
 LOOK = """
 import json, sys
