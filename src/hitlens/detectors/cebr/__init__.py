@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from hitlens.detector import Detector, Simulator
+from typing import Any
+
+from hitlens.detector import Baseline, Detector, Simulator, Task
 from hitlens.detectors.cebr import description
+from hitlens.detectors.cebr.files import EXTRA_COLUMNS, LAYOUTS
+from hitlens.events import Events
 
 
 def _simulator() -> Simulator:
@@ -12,6 +16,22 @@ def _simulator() -> Simulator:
     return CebrSimulator()
 
 
+def _likelihood_fit(events: Events, task: Task) -> dict[str, Any]:
+    from hitlens.detectors.cebr.fit import predict
+
+    return predict(events, task)
+
+
+#: Methods without learning, on the same events.
+BASELINES = (
+    Baseline(
+        name="likelihood_fit",
+        meaning="two-spot Poisson likelihood fit with the simulator's response",
+        tasks=tuple(task.name for task in description.TASKS if task.kind != "joint"),
+        predict=_likelihood_fit,
+    ),
+)
+
 #: The detector; files, simulator and fit are bound here and nowhere else.
 DETECTOR = Detector(
     name="cebr",
@@ -19,10 +39,13 @@ DETECTOR = Detector(
     views=(description.ANODE,),
     truth=description.TRUTH,
     tasks=description.TASKS,
+    extra_columns=EXTRA_COLUMNS,
+    layouts=LAYOUTS,
     symmetries=description.SYMMETRIES,
     slices=description.SLICES,
     laws=description.LAWS,
     published=description.PUBLISHED,
     downloads=description.DOWNLOADS,
     simulator=_simulator,
+    baselines=BASELINES,
 )
