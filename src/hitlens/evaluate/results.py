@@ -228,6 +228,23 @@ class TaskResult:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A figure of single events that cannot be drawn again without the event files.
+
+    Attributes:
+        name: file name in ``figures/`` without its ending.
+        title: what the events have in common.
+        caption: how many there are, and how they were chosen.
+        alt: the picture in words.
+    """
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+
+
+@dataclass(frozen=True)
 class Reading:
     """One reading of a split: who chose what, when.
 
@@ -258,6 +275,7 @@ class Results:
         seed: of the resampling.
         readings: every time a split of this run was evaluated, this one last.
         data: facts about the events by name, for the report: files, counts.
+        galleries: pictures of single events.
     """
 
     detector: str
@@ -271,6 +289,7 @@ class Results:
     seed: int
     readings: tuple[Reading, ...] = ()
     data: Mapping[str, str] = field(default_factory=dict)
+    galleries: tuple[Picture, ...] = ()
 
     def head(self, name: str) -> TaskResult:
         """Return the results of one head.

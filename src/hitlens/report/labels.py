@@ -1,0 +1,107 @@
+"""Names of metrics and quantities in words, for axes, tables and alternative texts."""
+
+from __future__ import annotations
+
+from hitlens.evaluate.results import MetricResult
+from hitlens.metrics.interval import Interval
+
+#: Metric name in words.
+METRICS = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "f1": "F1",
+    "mcc": "MCC",
+    "auc": "AUC",
+    "signal_efficiency": "signal efficiency",
+    "background_rejection": "background rejection",
+    "purity": "purity",
+    "efficiency": "efficiency",
+    "bias": "bias",
+    "rmse": "rmse",
+    "mae": "mae",
+    "r2": "R²",
+    "resolution": "resolution",
+}
+
+#: What a metric means, one line.
+MEANINGS = {
+    "accuracy": "events given the right class",
+    "balanced_accuracy": "mean over the classes of their fraction found",
+    "f1": "harmonic mean of purity and signal efficiency",
+    "mcc": "Matthews correlation coefficient of truth and prediction",
+    "auc": "probability that a signal event scores above a background event",
+    "signal_efficiency": "signal events called signal (recall)",
+    "background_rejection": "background events not called signal",
+    "purity": "signal among the events called signal (precision)",
+    "bias": "mean of predicted minus true",
+    "rmse": "root of the mean squared error",
+    "mae": "mean absolute error",
+    "r2": "fraction of the truth's variance that is predicted",
+    "resolution": "half width of the central 68 % of predicted minus true",
+}
+
+#: Method name in words.
+METHODS = {"model": "model", "constant": "constant answer"}
+
+_UNITS = ("mev", "gev", "px", "mm", "cm", "ns")
+
+
+def metric_label(name: str) -> str:
+    """Return a metric's name in words.
+
+    Examples:
+        >>> metric_label("r2"), metric_label("signal_efficiency")
+        ('R²', 'signal efficiency')
+    """
+    return METRICS.get(name, name.replace("_", " "))
+
+
+def method_label(name: str) -> str:
+    """Return a method's name in words.
+
+    Examples:
+        >>> method_label("likelihood_fit")
+        'likelihood fit'
+    """
+    return METHODS.get(name, name.replace("_", " "))
+
+
+def column_label(column: str) -> str:
+    """Return a truth column's name in words, without its unit and member number.
+
+    Examples:
+        >>> column_label("energy_mev"), column_label("x_1_px, y_1_px"), column_label("n_hits")
+        ('energy', 'x and y', 'n hits')
+    """
+    words = []
+    for name in column.split(", "):
+        parts = [part for part in name.split("_") if not part.isdigit()]
+        if len(parts) > 1 and parts[-1] in _UNITS:
+            parts = parts[:-1]
+        words.append(" ".join(parts))
+    return " and ".join(words)
+
+
+def with_unit(text: str, unit: str) -> str:
+    """Return a label with its unit in brackets, where it has one.
+
+    Examples:
+        >>> with_unit("energy", "MeV"), with_unit("accuracy", "")
+        ('energy [MeV]', 'accuracy')
+    """
+    return f"{text} [{unit}]" if unit else text
+
+
+def interval_text(interval: Interval | None) -> str:
+    """Return a value with its interval, "undefined" where there is none.
+
+    Examples:
+        >>> interval_text(Interval(0.98662, 0.9855, 0.9877)), interval_text(None)
+        ('0.9866 [0.9855, 0.9877]', 'undefined')
+    """
+    return "undefined" if interval is None else str(interval)
+
+
+def metric_text(metric: MetricResult) -> str:
+    """Return a metric's value with interval and unit."""
+    return interval_text(metric.interval) + (f" {metric.unit}" if metric.unit and metric.interval else "")

@@ -1,0 +1,167 @@
+"""Results -> the report of a run: one HTML page that needs no network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from hitlens.detector import Detector
+from hitlens.evaluate.results import Results
+from hitlens.report.drawn import DrawnFigure, all_figures
+from hitlens.report.render import render
+from hitlens.report.tables import (
+    Table,
+    data_table,
+    metric_tables,
+    provenance_table,
+    published_table,
+    summary_table,
+    table,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ReportContent:
+    """Everything a report is made of.
+
+    Attributes:
+        results: of the evaluation.
+        detector: description, for published results.
+        history: training history, one row an epoch; None where there is none.
+        metric_name: what the history's val_metric is.
+        galleries: pictures of single events, drawn, with their titles.
+        config: settings of the run, as text.
+        provenance: record of how the run came about.
+        title: heading; empty takes detector and task.
+    """
+
+    results: Results
+    detector: Detector
+    history: pl.DataFrame | None = None
+    metric_name: str = "metric"
+    galleries: Sequence[tuple[str, DrawnFigure]] = ()
+    config: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
+
+
+def render_report(content: ReportContent) -> tuple[str, tuple[DrawnFigure, ...]]:
+    """Return the page, and its figures (but the galleries) for those who want them as files.
+
+    Args:
+        content: what the report is made of.
+    """
+    results, detector = content.results, content.detector
+    drawn = all_figures(results, content.history, content.metric_name)
+    sections = [_task_section(task.task, task.meaning, results, drawn) for task in results.tasks]
+    page = render(
+        "report.html",
+        title=content.title or f"{detector.name}: {results.task}",
+        subtitle=_subtitle(results, detector),
+        warnings=reading_warnings(results),
+        level=f"{100 * results.level:g} %",
+        n_bootstrap=results.n_bootstrap,
+        summary=summary_table(results),
+        data_tables=[data_table(results), *_data_facts(results)],
+        training=drawn["training"],
+        training_table=_training_table(content),
+        tasks=sections,
+        galleries=content.galleries,
+        published=published_table(results, detector),
+        provenance=provenance_table(content.provenance) if content.provenance else None,
+        config=content.config,
+        split=results.split,
+    )
+    return page, tuple(figure for figures in drawn.values() for figure in figures)
+
+
+@dataclass(frozen=True)
+class TaskSection:
+    """One head's part of the page."""
+
+    name: str
+    meaning: str
+    tables: tuple[Table, ...]
+    notes: tuple[str, ...]
+    figures: tuple[DrawnFigure, ...]
+    slices: tuple[DrawnFigure, ...]
+
+
+def _task_section(
+    name: str, meaning: str, results: Results, drawn: Mapping[str, tuple[DrawnFigure, ...]]
+) -> TaskSection:
+    task = results.head(name)
+    notes = [f"The constant answer is {one.meaning}." for one in task.baselines if one.trivial]
+    if not task.n_events:
+        notes = ["No event of this split has a target for this task."]
+    return TaskSection(
+        name=name,
+        meaning=meaning,
+        tables=tuple(metric_tables(task)) if task.n_events else (),
+        notes=tuple(notes),
+        figures=drawn.get(name, ()),
+        slices=drawn.get(f"{name} slices", ()),
+    )
+
+
+def _subtitle(results: Results, detector: Detector) -> str:
+    when = results.readings[-1].when[:16].replace("T", " ") + " UTC" if results.readings else "unknown time"
+    return (
+        f"{detector.title}. Task {results.task}: {results.n_events:,} events of the {results.split} split, "
+        f"evaluated {when}."
+    )
+
+
+def reading_warnings(results: Results) -> list[str]:
+    """Return what a reader must know of the evaluation: which events, and how often they were looked at.
+
+    Examples:
+        >>> one = Results("cebr", "multiplicity", "validation", 0, {}, (), level=0.95, n_bootstrap=20, seed=1)
+        >>> reading_warnings(one)[0][:46]
+        'These numbers are from the validation split, o'
+    """
+    warnings = []
+    if results.split in ("validation", "train"):
+        use = "the epoch was chosen" if results.split == "validation" else "the model was trained"
+        warnings.append(
+            f"These numbers are from the {results.split} split, on which {use}: they are better than on new "
+            "events."
+        )
+    readings = [reading for reading in results.readings if reading.split == "test"]
+    if len(readings) > 1:
+        listed = ", ".join(f"{one.when[:16].replace('T', ' ')} (cut {one.cut:g})" for one in readings)
+        warnings.append(
+            f"The test split was evaluated {len(readings)} times: {listed}. A choice made between these "
+            "readings makes the last one too good."
+        )
+    return warnings
+
+
+def _data_facts(results: Results) -> list[Table]:
+    if not results.data:
+        return []
+    return [table("Source", ["", "value"], [list(pair) for pair in results.data.items()], numeric=99)]
+
+
+def _training_table(content: ReportContent) -> Table | None:
+    history = content.history
+    if history is None or not len(history):
+        return None
+    rows = [["epochs", f"{len(history)}"]]
+    if "seconds" in history.columns:
+        rows.append(["time", f"{history['seconds'].sum():,.0f} s"])
+    best = content.provenance.get("best_epoch")
+    score = content.provenance.get("validation_score")
+    if best is not None and score is not None:
+        rows.append([f"best epoch (validation {content.metric_name})", f"{int(best) + 1} ({score:.5g})"])
+    last = history["val_metric"].tail(5)
+    rows.append([f"validation {content.metric_name} in the last {len(last)} epochs", _range(last)])
+    return table("Training", ["", "value"], rows)
+
+
+def _range(values: pl.Series) -> str:
+    numbers = [float(value) for value in values.to_list() if value is not None]
+    return f"{min(numbers):.5g} to {max(numbers):.5g}" if numbers else "none"

@@ -1,0 +1,240 @@
+"""Results -> tables of text, for the page and the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hitlens.detector import Detector, PublishedResult, Task
+from hitlens.errors import NotFoundError
+from hitlens.evaluate.regression import METRICS, quantities
+from hitlens.evaluate.results import BaselineResult, MetricResult, Results, TaskResult
+from hitlens.report.labels import MEANINGS, column_label, method_label, metric_label, metric_text, with_unit
+
+#: Metrics of which less is better.
+_LOWER_IS_BETTER = ("rmse", "mae", "resolution")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A text and what it means: "good" or "bad" is shown in colour."""
+
+    text: str
+    verdict: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text.
+
+    Attributes:
+        caption: what it shows.
+        columns: headings.
+        rows: one cell a column.
+        numeric: number of the first column that holds numbers.
+    """
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    numeric: int = 1
+
+
+def table(
+    caption: str, columns: Sequence[str], rows: Sequence[Sequence[str | Cell]], numeric: int = 1
+) -> Table:
+    """Return a table from texts and cells.
+
+    Examples:
+        >>> table("counts", ["split", "events"], [["test", "10"]]).rows[0][1].text
+        '10'
+    """
+    cells = tuple(tuple(c if isinstance(c, Cell) else Cell(c) for c in row) for row in rows)
+    return Table(caption, tuple(columns), cells, numeric)
+
+
+def metric_tables(task: TaskResult) -> list[Table]:
+    """Return the numbers of one head: model and constant answer, then the model beside physics methods."""
+    of_task = _classification_table if task.class_names else _regression_table
+    return [of_task(task), *(_comparison(task, one) for one in task.baselines if not one.trivial)]
+
+
+def _classification_table(task: TaskResult) -> Table:
+    trivial = [one for one in task.baselines if one.trivial]
+    rows: list[list[str | Cell]] = []
+    for number, metric in enumerate(task.metrics):
+        constants: list[str | Cell] = [metric_text(one.metrics[number]) for one in trivial]
+        rows.append(
+            [metric_label(metric.name), metric_text(metric), *constants, MEANINGS.get(metric.name, "")]
+        )
+    cut = "" if task.cut is None else f", called {task.class_names[1]} from a score of {task.cut:g}"
+    caption = f"{task.n_events:,} events{cut}"
+    return table(caption, ["", "model", *(method_label(one.name) for one in trivial), "meaning"], rows)
+
+
+def _regression_table(task: TaskResult) -> Table:
+    names = list(METRICS)
+    methods: list[tuple[str, tuple[MetricResult, ...]]] = [("model", task.metrics)]
+    methods += [(method_label(one.name), one.metrics) for one in task.baselines if one.trivial]
+    rows = []
+    for column in dict.fromkeys(metric.column for metric in task.metrics):
+        for label, metrics in methods:
+            mine = {metric.name: metric for metric in metrics if metric.column == column}
+            unit = mine[names[0]].unit
+            numbers = [str(mine[n].interval or "undefined") for n in names]
+            rows.append([with_unit(column_label(column), unit), label, *numbers])
+    matched = "; members of a pair matched to the truth" if task.kind == "set_regression" else ""
+    caption = f"{task.n_events:,} events{matched}"
+    return table(caption, ["", "method", *map(metric_label, names)], rows, numeric=2)
+
+
+def _comparison(task: TaskResult, one: BaselineResult) -> Table:
+    rows: list[list[str | Cell]] = []
+    for mine, theirs, difference in zip(one.model_metrics, one.metrics, one.differences, strict=True):
+        label = metric_label(mine.name)
+        rows.append(
+            [
+                f"{label} of {column_label(mine.column)}" if mine.column else label,
+                metric_text(mine),
+                metric_text(theirs),
+                Cell(metric_text(difference), _verdict(difference)),
+            ]
+        )
+    speed = f"; {1 / one.seconds_per_event:,.0f} events/s" if one.seconds_per_event else ""
+    failed = f"; it found no answer for {one.n_failed:,} more" if one.n_failed else ""
+    name = method_label(one.name)
+    return table(
+        f"Beside the {name} ({one.meaning}) on the same {one.n_events:,} events{failed}{speed}",
+        ["", "model", name, f"model \N{MINUS SIGN} {name}"],
+        rows,
+    )
+
+
+def _verdict(difference: MetricResult) -> str:
+    interval = difference.interval
+    if interval is None or difference.name == "bias" or interval.low <= 0 <= interval.high:
+        return ""
+    higher = interval.low > 0
+    return "good" if higher != (difference.name in _LOWER_IS_BETTER) else "bad"
+
+
+def data_table(results: Results) -> Table:
+    """Return the events of the evaluation: by split, by class, left out."""
+    rows = [
+        [f"{name} split{' (evaluated here)' if name == results.split else ''}", f"{n:,}"]
+        for name, n in results.n_events_by_split.items()
+    ]
+    for task in results.tasks:
+        rows.append([f"{task.task}: evaluated", f"{task.n_events:,}"])
+        rows += [
+            [f"{task.task}: true {name}", f"{n:,}"]
+            for name, n in zip(task.class_names, task.class_counts, strict=False)
+        ]
+        rows += [[f"{task.task}: left out, {why}", f"{n:,}"] for why, n in task.n_excluded.items()]
+    return table("Events", ["", "events"], rows)
+
+
+def summary_table(results: Results) -> Table:
+    """Return the numbers a reader asks for first."""
+    rows = []
+    for task in results.tasks:
+        for metric in task.metrics:
+            wanted = ("accuracy", "auc", "mcc") if task.class_names else ("rmse", "mae", "r2")
+            alone = ", " in metric.column or not any(
+                metric.column in other.column.split(", ") for other in task.metrics if ", " in other.column
+            )
+            if metric.name in wanted and (task.class_names or alone):
+                about = f" of {column_label(metric.column)}" if metric.column else ""
+                rows.append([task.task, f"{metric_label(metric.name)}{about}", metric_text(metric)])
+    level = f"{100 * results.level:g} % interval"
+    return table(
+        f"Results on the {results.split} split", ["task", "metric", f"value [{level}]"], rows, numeric=2
+    )
+
+
+def published_table(results: Results, detector: Detector) -> Table | None:
+    """Return published values beside ours, as quoted, with their conditions; None where there are none.
+
+    Args:
+        results: of a run.
+        detector: its description, with the published results.
+    """
+    rows = []
+    for one in detector.published:
+        ours = _ours(one, results, detector)
+        if ours is not None:
+            in_mm = _in_mm(ours, detector)
+            rows.append(
+                [
+                    detector.task(one.task).name,
+                    one.model,
+                    one.metric,
+                    one.value,
+                    metric_text(ours) + in_mm,
+                    one.conditions,
+                    one.source,
+                ]
+            )
+    if not rows:
+        return None
+    caption = (
+        "Published values as quoted, beside this run. They were found on other events and, where it says "
+        "so, on validation events: compare with care."
+    )
+    columns = ["task", "published model", "metric", "published", "this run", "conditions", "source"]
+    return table(caption, columns, rows, numeric=99)
+
+
+def _ours(one: PublishedResult, results: Results, detector: Detector) -> MetricResult | None:
+    """Our number for the same quantity, from the task itself or from a head that predicts it among others."""
+    wanted = detector.task(one.task)
+    for task in results.tasks:
+        head = detector.task(task.task)
+        if wanted.is_classification:
+            if head.name != wanted.name:
+                continue
+            column = ""
+        elif _predicts(head, wanted):
+            column = quantities(wanted)[-1].name
+        else:
+            continue
+        try:
+            return task.metric(one.metric.lower(), column)
+        except NotFoundError:
+            return None
+    return None
+
+
+def _predicts(head: Task, wanted: Task) -> bool:
+    return (
+        head.kind == wanted.kind
+        and head.selection == wanted.selection
+        and set(wanted.target_columns) <= set(head.target_columns)
+    )
+
+
+def _in_mm(metric: MetricResult, detector: Detector) -> str:
+    pitches = set(detector.views[0].pitch_mm)
+    if metric.unit != "px" or metric.interval is None or len(pitches) != 1:
+        return ""
+    return f" = {metric.interval.value * pitches.pop():.3g} mm"
+
+
+def provenance_table(provenance: Mapping[str, Any]) -> Table:
+    """Return a record of how a run came about as names and values; nested names are joined by dots.
+
+    Examples:
+        >>> [[cell.text for cell in row] for row in provenance_table({"data": {"files": ["a", "b"]}}).rows]
+        [['data.files', 'a, b']]
+    """
+    rows = [[name, text] for name, text in _flat("", provenance)]
+    return table("How this run came about", ["", "value"], rows, numeric=99)
+
+
+def _flat(prefix: str, value: Any) -> list[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        return [pair for name, inner in value.items() for pair in _flat(f"{prefix}.{name}", inner)]
+    if isinstance(value, (list, tuple)):
+        return [(prefix.lstrip("."), ", ".join(map(str, value)))]
+    return [(prefix.lstrip("."), str(value))]
