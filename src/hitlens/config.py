@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hitlens.datasets.splits import SplitConfig
 from hitlens.datasets.transforms import Curve
-from hitlens.errors import ConfigError, NotFoundError, choose_from
+from hitlens.errors import NotFoundError, choose_from
 from hitlens.evaluate.config import EvaluateConfig
+from hitlens.settings import explain, merged, read_override, read_yaml
 from hitlens.train.config import TrainConfig
 
 
@@ -103,7 +104,7 @@ class StudyConfig(BaseModel):
     def run_configs(self) -> dict[str, RunConfig]:
         """Return the settings of each run, by name."""
         base = self.base.model_dump(mode="json")
-        return {name: _validated(_merged(base, changes), name) for name, changes in self.variants.items()}
+        return {name: _validated(merged(base, changes), name) for name, changes in self.variants.items()}
 
 
 def list_recipes() -> list[str]:
@@ -137,22 +138,17 @@ def load_config(source: str | Path, overrides: Iterable[str] = ()) -> RunConfig 
         >>> load_config("cebr/multiplicity", ["train.epochs=5"]).train.epochs
         5
     """
-    content = _read_yaml(_recipe_text(source), str(source))
+    content = read_yaml(_recipe_text(source), str(source))
     is_study = "variants" in content
     for override in overrides:
-        key, separator, text = override.partition("=")
-        if not separator:
-            raise ConfigError(
-                f"A setting must be given as key=value, for example train.epochs=5. Got '{override}'."
-            )
-        key = f"base.{key}" if is_study else key
-        content = _merged(content, {key: _value(text)})
+        key, value = read_override(override)
+        content = merged(content, {f"base.{key}" if is_study else key: value})
     if not is_study:
         return _validated(content, str(source))
     try:
         study = StudyConfig(**content)
     except ValidationError as error:
-        raise _explain(error, StudyConfig, str(source)) from None
+        raise explain(error, StudyConfig, str(source)) from None
     study.run_configs()
     return study
 
@@ -175,58 +171,8 @@ def _recipe_text(source: str | Path) -> str:
     return (resources.files("hitlens") / "recipes" / f"{source}.yaml").read_text(encoding="utf-8")
 
 
-def _read_yaml(text: str, source: str) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source} is not valid YAML: {error}") from None
-    if not isinstance(content, dict):
-        raise ConfigError(f"{source} must hold settings by name. Got {type(content).__name__}.")
-    return content
-
-
-def _value(text: str) -> Any:
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
-    try:  # YAML 1.1 reads 1e-3 as a text
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
-
-
-def _merged(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return content with dotted keys set; the input is left alone."""
-    merged = dict(content)
-    for dotted, value in changes.items():
-        first, _, rest = dotted.partition(".")
-        inner = merged.get(first)
-        merged[first] = _merged(inner if isinstance(inner, Mapping) else {}, {rest: value}) if rest else value
-    return merged
-
-
 def _validated(content: Mapping[str, Any], source: str) -> RunConfig:
     try:
         return RunConfig(**content)
     except ValidationError as error:
-        raise _explain(error, RunConfig, source) from None
-
-
-def _explain(error: ValidationError, root: type[BaseModel], source: str) -> ConfigError:
-    """Turn the first complaint into one sentence naming the key and, if unknown, the nearest right one."""
-    first = error.errors()[0]
-    place = [str(part) for part in first["loc"]]
-    key = ".".join(place)
-    if first["type"] != "extra_forbidden":
-        got = "" if first["type"] == "missing" else f" Got {first['input']!r}."
-        return ConfigError(f"{source}: {key}: {first['msg']}.{got}")
-    fields = root.model_fields
-    for part in place[:-1]:
-        annotation = fields[part].annotation if part in fields else None
-        fields = (
-            annotation.model_fields
-            if isinstance(annotation, type) and issubclass(annotation, BaseModel)
-            else {}
-        )
-    return ConfigError(f"{source}: '{key}' is not a setting. {choose_from(place[-1], fields)}")
+        raise explain(error, RunConfig, source) from None

@@ -1,0 +1,139 @@
+"""Settings from YAML and ``key=value``: what every stage's frozen configuration is read with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from hitlens.errors import ConfigError, NotFoundError, choose_from
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+def load_settings(model: type[Settings], path: Path | None, overrides: Iterable[str] = ()) -> Settings:
+    """Return the settings of one stage: defaults, changed by a YAML file and by ``key=value``.
+
+    Args:
+        model: the stage's settings.
+        path: a YAML file that states what differs from the defaults, or None.
+        overrides: settings to change, each ``key=value``; dots lead into sections.
+
+    Raises:
+        NotFoundError: there is no such file.
+        ConfigError: the YAML cannot be read, or a key or value is wrong.
+
+    Examples:
+        >>> class Cut(BaseModel):
+        ...     low: float = 0.0
+        >>> load_settings(Cut, None, ["low=0.5"])
+        Cut(low=0.5)
+    """
+    content: dict[str, Any] = {}
+    source = "settings"
+    if path is not None:
+        if not path.is_file():
+            raise NotFoundError(f"No settings file {path}. Give the path of a YAML file.")
+        source = str(path)
+        content = read_yaml(path.read_text(encoding="utf-8"), source)
+    for override in overrides:
+        key, value = read_override(override)
+        content = merged(content, {key: value})
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise explain(error, model, source) from None
+
+
+def read_yaml(text: str, source: str) -> dict[str, Any]:
+    """Return the mapping that a YAML text holds.
+
+    Args:
+        text: the YAML.
+        source: name of the file, for messages.
+
+    Raises:
+        ConfigError: it is not YAML, or not a mapping.
+
+    Examples:
+        >>> read_yaml("train: {epochs: 5}", "mine.yaml")
+        {'train': {'epochs': 5}}
+    """
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source} is not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{source} must hold settings by name. Got {type(content).__name__}.")
+    return content
+
+
+def read_override(text: str) -> tuple[str, Any]:
+    """Return key and value of a ``key=value`` text; the value is read as YAML.
+
+    Raises:
+        ConfigError: there is no ``=``.
+
+    Examples:
+        >>> read_override("train.rate=1e-3")
+        ('train.rate', 0.001)
+        >>> read_override("dead_pixels=[[3, 13]]")
+        ('dead_pixels', [[3, 13]])
+    """
+    key, separator, value_text = text.partition("=")
+    if not separator:
+        raise ConfigError(f"A setting must be given as key=value, for example train.epochs=5. Got '{text}'.")
+    try:
+        value = yaml.safe_load(value_text)
+    except yaml.YAMLError:
+        return key, value_text
+    try:  # YAML 1.1 reads 1e-3 as a text
+        return key, float(value) if isinstance(value, str) else value
+    except ValueError:
+        return key, value
+
+
+def merged(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return content with dotted keys set; the input is left alone.
+
+    Examples:
+        >>> merged({"a": {"b": 1, "c": 2}}, {"a.b": 5})
+        {'a': {'b': 5, 'c': 2}}
+    """
+    result = dict(content)
+    for dotted, value in changes.items():
+        first, _, rest = dotted.partition(".")
+        inner = result.get(first)
+        result[first] = merged(inner if isinstance(inner, Mapping) else {}, {rest: value}) if rest else value
+    return result
+
+
+def explain(error: ValidationError, root: type[BaseModel], source: str) -> ConfigError:
+    """Turn the first complaint into one sentence naming the key and, if unknown, the nearest right one.
+
+    Args:
+        error: what pydantic found.
+        root: the settings that were validated.
+        source: name of the file, for the message.
+    """
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"]]
+    key = ".".join(place)
+    if first["type"] == "value_error":  # raised by a validator of ours, whose message is complete
+        reason = first["msg"].removeprefix("Value error, ")
+        return ConfigError(f"{source}: {key + ': ' if key else ''}{reason}")
+    if first["type"] != "extra_forbidden":
+        got = "" if first["type"] == "missing" else f" Got {first['input']!r}."
+        return ConfigError(f"{source}: {key}: {first['msg']}.{got}")
+    fields = root.model_fields
+    for part in place[:-1]:
+        annotation = fields[part].annotation if part in fields else None
+        fields = (
+            annotation.model_fields
+            if isinstance(annotation, type) and issubclass(annotation, BaseModel)
+            else {}
+        )
+    return ConfigError(f"{source}: '{key}' is not a setting. {choose_from(place[-1], fields)}")
