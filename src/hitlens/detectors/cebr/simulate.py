@@ -15,17 +15,17 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
-import yaml
 from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
 from hitlens.detector import Description
 from hitlens.errors import ConfigError
 from hitlens.events import Events
+from hitlens.settings import read_yaml
 from hitlens.simulate.light import Float64, LightModel, sum_spots
 
 #: Events that share one set of random streams.
@@ -156,6 +156,7 @@ class SimulationConfig(Description):
     """Every setting of the CeBr simulator; what is not given comes from the shipped ``response.yaml``.
 
     Attributes:
+        response: set of defaults: "m2", or "m2t" with the light model of that name.
         sample: which events are made.
         light: mean image of a point deposit.
         electron: how an electron turns into light.
@@ -166,9 +167,10 @@ class SimulationConfig(Description):
     Examples:
         >>> config = SimulationConfig.model_validate({"sample": {"single_fraction": 1.0}})
         >>> config.sample.single_fraction, config.electron.photons_per_mev
-        (1.0, 60300.0)
+        (1.0, 59300.0)
     """
 
+    response: Literal["m2", "m2t"]
     sample: Sample
     light: LightModel
     electron: Electron
@@ -179,7 +181,7 @@ class SimulationConfig(Description):
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, data: Any) -> Any:
-        return _merge(_shipped(), data) if isinstance(data, Mapping) else data
+        return _merge(_shipped(str(data.get("response", "m2"))), data) if isinstance(data, Mapping) else data
 
     @model_validator(mode="after")
     def _inside(self) -> SimulationConfig:
@@ -202,10 +204,13 @@ class SimulationConfig(Description):
 
 
 @cache
-def _shipped() -> dict[str, Any]:
-    text = files("hitlens.detectors.cebr").joinpath("response.yaml").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = yaml.safe_load(text)
-    return loaded
+def _shipped(response: str) -> dict[str, Any]:
+    folder = files("hitlens.detectors.cebr")
+    content = read_yaml(folder.joinpath("response.yaml").read_text(encoding="utf-8"), "response.yaml")
+    if response == "m2t":
+        name = "response_m2t.yaml"
+        content = _merge(content, read_yaml(folder.joinpath(name).read_text(encoding="utf-8"), name))
+    return content
 
 
 def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
