@@ -269,6 +269,7 @@ class Detector(Description):
     """Everything hitlens knows of a detector.
 
     Attributes:
+        extra_columns: columns that only some layouts bring, such as what an experiment says of an event.
         symmetries: legal changes of the image besides the identity.
         layouts: file layouts beside the native one.
         simulator: makes the simulator; called only when events are simulated: describing costs nothing.
@@ -279,6 +280,7 @@ class Detector(Description):
     views: tuple[View, ...]
     truth: tuple[TruthColumn, ...]
     tasks: tuple[Task, ...]
+    extra_columns: tuple[TruthColumn, ...] = ()
     symmetries: tuple[Symmetry, ...] = ()
     slices: tuple[SliceVariable, ...] = ()
     laws: tuple[TruthLaw, ...] = ()
@@ -315,7 +317,7 @@ class Detector(Description):
 
     def unit(self, column: str) -> str:
         """Return the unit of a truth column, empty where it has none."""
-        return next((known.unit for known in self.truth if known.name == column), "")
+        return next((k.unit for k in (*self.truth, *self.extra_columns) if k.name == column), "")
 
 
 def _named(items: Sequence[Named], name: str, what: str) -> Named:

@@ -68,9 +68,9 @@ class NativeWriter:
         self._file = h5py.File(self._partial, "w")
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+    def __exit__(self, *exc: object) -> None:
         try:
-            if kind is None:
+            if exc[0] is None:
                 with _one_blosc_thread():
                     self._finish()
                 self._partial.replace(self.path)

@@ -1,0 +1,334 @@
+"""Events from files of any layout, to files of any layout: whole, by blocks, or straight through."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from hitlens import __version__
+from hitlens.detector import Detector, Layout, ReadReport, Writer
+from hitlens.detectors import get_detector
+from hitlens.errors import ConfigError, DataError
+from hitlens.events import Events, concat
+from hitlens.workflow.sources import (
+    NATIVE,
+    NATIVE_SUFFIXES,
+    Paths,
+    Source,
+    check_options,
+    find_layout,
+    find_sources,
+)
+
+log = logging.getLogger(__name__)
+
+#: Events a block: what a reader has in memory at a time, and the unit in which a native file is written.
+BLOCK = 16384
+
+OnBadEvent = Literal["raise", "skip"]
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What a conversion did.
+
+    Attributes:
+        path: the file or folder written.
+        layout: its layout.
+        n_events: events written, by source file in the order read.
+        skipped: one message an event left out, naming file, line and column.
+    """
+
+    path: Path
+    layout: str
+    n_events: dict[str, int] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        total = sum(self.n_events.values())
+        return f"{total:,} events from {len(self.n_events)} files to {self.path} ({self.layout})"
+
+
+def read_events(
+    paths: Paths,
+    detector: str | None = "cebr",
+    *,
+    layout: str | None = None,
+    on_bad_event: OnBadEvent = "raise",
+    options: Mapping[str, str] | None = None,
+    report: ReadReport | None = None,
+) -> Events:
+    """Read all events of files into memory, in order.
+
+    Args:
+        paths: a file or folder, or several.
+        detector: name of the detector; None takes what a native file says, and for others the one whose layout fits.
+        layout: name of the layout; None recognises it, for each file.
+        on_bad_event: "raise" refuses a file with a bad event; "skip" leaves the event out and lists it.
+        options: the layout's own options, for example ``{"axes": "yx"}``.
+        report: receives what was skipped.
+
+    Raises:
+        NotFoundError: no such file, detector or layout.
+        FileFormatError: a file that no layout fits, or with a bad event.
+        ConfigError: an option the layout does not have.
+
+    Examples:
+        >>> import tempfile
+        >>> pixels = " ".join(["3"] * 256)
+        >>> path = Path(tempfile.mkdtemp()) / "one.txt"
+        >>> _ = path.write_text(f"{pixels} 0.5 3.25 4.5 0 -100 -100")
+        >>> read_events(path).truth.select("file", "event", "energy_1_mev").row(0)
+        ('one.txt', 0, 0.5)
+    """
+    sources = find_sources(paths, detector, layout)
+    if len(sources) == 1 and sources[0].layout is None:
+        from hitlens.io.native import read_native
+
+        check_options(sources, options or {})
+        return read_native(sources[0].path)
+    blocks = iterate_events(
+        paths, detector, layout=layout, on_bad_event=on_bad_event, options=options, report=report
+    )
+    return _gather(blocks)
+
+
+def iterate_events(
+    paths: Paths,
+    detector: str | None = "cebr",
+    *,
+    block: int = BLOCK,
+    layout: str | None = None,
+    on_bad_event: OnBadEvent = "raise",
+    options: Mapping[str, str] | None = None,
+    report: ReadReport | None = None,
+) -> Iterator[Events]:
+    """Yield the events of files in blocks, in order; for files larger than memory.
+
+    Args:
+        paths: a file or folder, or several.
+        detector: name of the detector; None takes what a native file says, and for others the one whose layout fits.
+        block: most events a block; a block never holds events of two files.
+        layout: name of the layout; None recognises it, for each file.
+        on_bad_event: "raise" refuses a file with a bad event; "skip" leaves the event out and lists it.
+        options: the layout's own options.
+        report: receives what was skipped.
+
+    Raises:
+        NotFoundError: no such file, detector or layout.
+        FileFormatError: a file that no layout fits, or with a bad event.
+        ConfigError: an option the layout does not have.
+    """
+    if on_bad_event not in ("raise", "skip"):
+        raise ConfigError(f"on_bad_event must be 'raise' or 'skip'. Got '{on_bad_event}'.")
+    report = report or ReadReport([])
+    sources = find_sources(paths, detector, layout)
+    check_options(sources, options or {})
+    n_skipped = len(report.skipped)
+    for source in sources:
+        yield from source.blocks(block, on_bad_event, report, options or {})
+    if len(report.skipped) > n_skipped:
+        log.warning("%d bad events skipped", len(report.skipped) - n_skipped)
+
+
+def open_writer(
+    path: Path | str,
+    detector: str = "cebr",
+    *,
+    layout: str | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> Writer:
+    """Return a writer, to be used in a ``with`` block; its layout follows from the name.
+
+    Args:
+        path: ``.h5`` for the native file, ``.txt`` or ``.txt.gz`` for CeBr's text, a name without an ending
+            or an existing folder for NumPy arrays. What exists is replaced when the writing is complete.
+        detector: name of the detector.
+        layout: name of the layout; None takes it from the name.
+        provenance: stored in a native file; other layouts have no place for it.
+
+    Raises:
+        NotFoundError: no such detector or layout.
+        ConfigError: the name fits no layout that can be written, or the layout is only read.
+    """
+    described = get_detector(detector)
+    chosen = _layout_to_write(Path(path), described, layout)
+    if chosen is not None:
+        return cast(Callable[[Path], Writer], chosen.open_writer)(Path(path))
+    from hitlens.io.native import ColumnInfo, NativeWriter
+
+    columns = (*described.truth, *described.extra_columns)
+    return NativeWriter(
+        path,
+        detector,
+        {"hitlens": __version__, **(provenance or {})},
+        columns={column.name: ColumnInfo(column.unit, column.meaning) for column in columns},
+    )
+
+
+def convert(
+    paths: Paths,
+    out: Path | str,
+    detector: str | None = "cebr",
+    *,
+    layout: str | None = None,
+    out_layout: str | None = None,
+    on_bad_event: OnBadEvent = "raise",
+    options: Mapping[str, str] | None = None,
+    force: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Conversion:
+    """Write the events of files to one file of another layout, a block at a time.
+
+    Args:
+        paths: a file or folder, or several.
+        out: what to write; its name chooses the layout, as in `open_writer`.
+        detector: name of the detector; None takes what a native file says, and for others the one whose layout fits.
+        layout: layout of the files read; None recognises it, for each file.
+        out_layout: layout to write; None takes it from the name.
+        on_bad_event: "raise" refuses a file with a bad event; "skip" leaves the event out and lists it.
+        options: the layout's own options.
+        force: replace ``out`` if it exists.
+        progress: called with the number of events of every block written.
+
+    Raises:
+        ConfigError: ``out`` exists and ``force`` is not given, or is one of the files read.
+        NotFoundError: no such file, detector or layout.
+        FileFormatError: a file that no layout fits, or with a bad event.
+        DataError: events that the layout cannot hold.
+    """
+    out = Path(out)
+    sources = find_sources(paths, detector, layout)
+    _check_target(out, [source.path for source in sources], force)
+    names = {source.detector.name for source in sources}
+    if len(names) > 1:
+        raise DataError(f"Only events of one detector go to one file. Got {', '.join(sorted(names))}.")
+    chosen = _layout_to_write(out, sources[0].detector, out_layout)
+    result = Conversion(out, chosen.name if chosen else NATIVE, {source.label: 0 for source in sources})
+    report = ReadReport(result.skipped)
+    check_options(sources, options or {})
+    writer = open_writer(out, names.pop(), layout=out_layout, provenance=_provenance(sources))
+    with writer:
+        for source in sources:
+            for events in source.blocks(BLOCK, on_bad_event, report, options or {}):
+                writer.write(events)
+                result.n_events[source.label] += len(events)
+                if progress:
+                    progress(len(events))
+    return result
+
+
+def layouts_of(detector: str) -> tuple[tuple[str, str, bool], ...]:
+    """Return name, meaning and whether it can be written, for each layout of a detector, native first.
+
+    Args:
+        detector: name of the detector.
+
+    Examples:
+        >>> [name for name, _, writable in layouts_of("cebr") if writable]
+        ['native', 'text', 'npy']
+    """
+    native = (NATIVE, "the native events file (.h5), for any detector", True)
+    return (
+        native,
+        *((one.name, one.meaning, one.open_writer is not None) for one in get_detector(detector).layouts),
+    )
+
+
+def _layout_to_write(path: Path, detector: Detector, name: str | None) -> Layout | None:
+    if name is not None:
+        layout = find_layout(detector, name)
+        if layout is not None and layout.open_writer is None:
+            raise ConfigError(f"Layout '{name}' is only read, never written. {_writable(detector)}")
+        return layout
+    if path.name.endswith(NATIVE_SUFFIXES):
+        return None
+    ending = path.name if path.suffix and not path.is_dir() else f"{path.name}/"
+    for layout in detector.layouts:
+        if layout.open_writer is not None and ending.endswith(layout.suffixes):
+            return layout
+    raise ConfigError(f"The name '{path}' fits no layout that can be written. {_writable(detector)}")
+
+
+def _writable(detector: Detector) -> str:
+    endings = [f"{NATIVE} ({', '.join(NATIVE_SUFFIXES)})"]
+    for layout in detector.layouts:
+        if layout.open_writer is not None:
+            words = ["no ending" if suffix == "/" else suffix for suffix in layout.suffixes]
+            endings.append(f"{layout.name} ({', '.join(words)})")
+    return f"These can: {', '.join(endings)}."
+
+
+def _check_target(out: Path, sources: Sequence[Path], force: bool) -> None:
+    if out.resolve() in [path.resolve() for path in sources]:
+        raise ConfigError(f"'{out}' is one of the files to read. Choose another name to write to.")
+    if out.exists() and not force:
+        raise ConfigError(f"'{out}' exists. Choose another name, or replace it with force (--force).")
+
+
+def _provenance(sources: Sequence[Source]) -> dict[str, Any]:
+    from hitlens.io.native import open_native
+
+    found: list[dict[str, Any]] = []
+    for source in sources:
+        entry: dict[str, Any] = {"file": source.label}
+        entry["layout"] = source.layout.name if source.layout else NATIVE
+        if source.layout is None:
+            with open_native(source.path) as file:
+                entry["provenance"] = file.provenance
+        found.append(entry)
+    return {"sources": found}
+
+
+def _gather(blocks: Iterable[Events]) -> Events:
+    """Join blocks as they come, holding at most one of them beside what is joined."""
+    images: dict[str, _Growing] = {}
+    truth: list[pl.DataFrame] = []
+    sparse: list[Events] = []
+    detector = ""
+    for block in blocks:
+        if sparse or not all(isinstance(array, np.ndarray) for array in block.images.values()):
+            sparse.append(block)
+            continue
+        if truth and (set(images) != set(block.images) or detector != block.detector):
+            raise DataError(
+                "The files hold different things: "
+                f"{detector} {sorted(images)}, then {block.detector} {sorted(block.images)}. "
+                "Read them one by one."
+            )
+        detector = block.detector
+        for view, array in block.images.items():
+            images.setdefault(view, _Growing()).append(np.asarray(array))
+        truth.append(block.truth)
+    if not truth:
+        return concat(sparse)
+    table = pl.concat(truth, how="diagonal_relaxed")
+    dense = Events({view: grown.array for view, grown in images.items()}, table, detector)
+    return concat([dense, *sparse]) if sparse else dense
+
+
+class _Growing:
+    """An array that grows in place: the system moves its pages instead of copying them."""
+
+    def __init__(self) -> None:
+        self.array: NDArray[Any] = np.empty(0)
+
+    def append(self, block: NDArray[Any]) -> None:
+        old = len(self.array)
+        if not old:
+            self.array = block.copy()
+            return
+        if block.shape[1:] != self.array.shape[1:]:
+            raise DataError(f"Images of {self.array.shape[1:]} and {block.shape[1:]} cannot be joined.")
+        dtype = np.result_type(self.array, block)
+        if dtype != self.array.dtype:
+            self.array = self.array.astype(dtype)
+        self.array.resize((old + len(block), *block.shape[1:]), refcheck=False)
+        self.array[old:] = block

@@ -1,0 +1,166 @@
+"""Which files are read and how: existing paths, the layout of each, and a label that tells them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from hitlens.detector import Detector, Layout, ReadReport
+from hitlens.detectors import DETECTORS, get_detector
+from hitlens.errors import ConfigError, DataError, FileFormatError, NotFoundError, choose_from
+from hitlens.events import Events
+
+#: Name of the layout that every detector has.
+NATIVE = "native"
+NATIVE_SUFFIXES = (".h5", ".hdf5")
+
+Paths = str | Path | Sequence[str | Path]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file or folder to read.
+
+    Attributes:
+        path: where it is.
+        detector: what its events belong to.
+        layout: how to read it; None for a native file.
+        label: what the truth column `file` says of its events; a native file brings its own.
+    """
+
+    path: Path
+    detector: Detector
+    layout: Layout | None
+    label: str
+
+    def blocks(
+        self, block: int, on_bad_event: str, report: ReadReport, options: Mapping[str, str]
+    ) -> Iterator[Events]:
+        """Yield the events of this file.
+
+        Args:
+            block: most events a block.
+            on_bad_event: "raise" or "skip".
+            report: receives what was skipped.
+            options: options of any layout; those this one does not have are left out.
+        """
+        if self.layout is None:
+            from hitlens.io.native import open_native
+
+            with open_native(self.path, detector=self.detector.name) as file:
+                yield from file.blocks(block)
+            return
+        own = {name: value for name, value in options.items() if name in (self.layout.options or {})}
+        for events in self.layout.read(self.path, block, on_bad_event, report, own):
+            yield events if self.label == self.path.name else _relabelled(events, self.label)
+
+
+def find_sources(paths: Paths, detector: str | None, layout: str | None) -> list[Source]:
+    """Return how each path is to be read.
+
+    Args:
+        paths: a file or folder, or several.
+        detector: name of the detector; None takes what a native file says, and for others the one whose layout fits.
+        layout: name of the layout; None recognises it, for each file.
+
+    Raises:
+        NotFoundError: no such file, detector or layout.
+        DataError: no path, or one is given twice.
+        ConfigError: files that do not say their detector, and fit several.
+        FileFormatError: a file that no layout fits.
+    """
+    found = [Path(path) for path in ([paths] if isinstance(paths, (str, Path)) else paths)]
+    if not found:
+        raise DataError("No file to read: give at least one.")
+    for path in found:
+        if not path.exists():
+            raise NotFoundError(f"No file or folder '{path}'. Check the name.")
+    labels = _labels(found)
+    return [_source(path, detector, layout, label) for path, label in zip(found, labels, strict=True)]
+
+
+def check_options(sources: Sequence[Source], options: Mapping[str, str]) -> None:
+    """Refuse options that no layout among the sources has.
+
+    Raises:
+        ConfigError: such an option.
+    """
+    known = {name for source in sources if source.layout for name in source.layout.options or {}}
+    for name in options:
+        if name not in known:
+            layouts = sorted({source.layout.name if source.layout else NATIVE for source in sources})
+            raise ConfigError(
+                f"Layout {', '.join(layouts)} has no option '{name}'. {choose_from(name, known)}"
+            )
+
+
+def find_layout(detector: Detector, name: str) -> Layout | None:
+    """Return a detector's layout by name, None for the native one.
+
+    Raises:
+        NotFoundError: it has no such layout.
+    """
+    if name == NATIVE:
+        return None
+    for layout in detector.layouts:
+        if layout.name == name:
+            return layout
+    names = [NATIVE, *(layout.name for layout in detector.layouts)]
+    raise NotFoundError(f"Detector '{detector.name}' has no layout '{name}'. {choose_from(name, names)}")
+
+
+def _source(path: Path, detector: str | None, layout: str | None, label: str) -> Source:
+    from hitlens.io.native import is_native, open_native
+
+    if layout == NATIVE or (layout is None and is_native(path)):
+        with open_native(path, detector=detector) as file:
+            return Source(path, get_detector(file.detector), None, label)
+    if detector is None and layout is not None:
+        raise ConfigError(f"'{path}' does not say which detector it comes from. Give the detector's name.")
+    candidates = DETECTORS if detector is None else {detector: get_detector(detector)}
+    if detector is not None and layout is not None:
+        return Source(path, candidates[detector], find_layout(candidates[detector], layout), label)
+    fits = [
+        Source(path, described, candidate, label)
+        for described in candidates.values()
+        for candidate in described.layouts
+        if candidate.recognises(path)
+    ]
+    if len({source.detector.name for source in fits}) > 1:
+        names = ", ".join(sorted({source.detector.name for source in fits}))
+        raise ConfigError(f"'{path}' could be of {names}. Give the detector's name.")
+    if fits:
+        return fits[0]
+    raise FileFormatError(
+        f"this is neither a native events file nor any of these layouts: {_described(candidates)}. "
+        "If you know which it is, name the layout.",
+        path=path,
+    )
+
+
+def _described(detectors: Mapping[str, Detector]) -> str:
+    layouts = [
+        f"{layout.name} ({layout.meaning})"
+        for described in detectors.values()
+        for layout in described.layouts
+    ]
+    return "; ".join(layouts) or "none"
+
+
+def _labels(paths: Sequence[Path]) -> list[str]:
+    # The shortest ends of the paths that tell all files apart; usually the names.
+    whole = [path.resolve() for path in paths]
+    if len(set(whole)) < len(whole):
+        twice = next(path for path, at in zip(paths, whole, strict=True) if whole.count(at) > 1)
+        raise DataError(f"'{twice}' is given twice: its events would be counted twice.")
+    n_parts = 1
+    while len({path.parts[-n_parts:] for path in whole}) < len(whole):
+        n_parts += 1
+    return [path.name if n_parts == 1 else "/".join(path.parts[-n_parts:]) for path in whole]
+
+
+def _relabelled(events: Events, label: str) -> Events:
+    return Events(events.images, events.truth.with_columns(file=pl.lit(label)), events.detector)
