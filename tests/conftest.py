@@ -29,7 +29,7 @@ def real_cebr() -> Path:
 
 @pytest.fixture(scope="session")
 def make_cebr() -> Callable[..., Events]:
-    """Make events like CeBr's with simple spots of light: ``make_cebr(n_events, seed)``, half of them double."""
+    """Make events like CeBr's, simple spots of light, half of them doubles: ``make_cebr(n_events, seed)``."""
 
     def make(n_events: int, seed: int = 1) -> Events:
         rng = np.random.default_rng(seed)

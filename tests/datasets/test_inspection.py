@@ -173,5 +173,5 @@ def test_events_of_another_detector_are_refused(make_cebr):
     events = make_cebr(3)
     with pytest.raises(DataError, match="events of 'nova'"):
         inspect_events([Events(events.images, events.truth, "nova")], CEBR)
-    with pytest.raises(DataError, match="View 'anod' is not one of 'cebr'.*Did you mean 'anode'"):
+    with pytest.raises(DataError, match=r"View 'anod' is not one of 'cebr'.*Did you mean 'anode'"):
         inspect_events([Events({"anod": events.images["anode"]}, events.truth, "cebr")], CEBR)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -20,15 +20,14 @@ N_LISTED = 10
 def inspect(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Event files of one detector.")],
     detector: Annotated[
-        str | None, typer.Option(help="Name of the detector; what the files say when not given.")
+        str | None, typer.Option(help="Name of the detector; recognised when not given.")
     ] = None,
     layout: Annotated[str | None, typer.Option(help="File layout; recognised when not given.")] = None,
     on_bad_event: Annotated[
-        str, typer.Option(help="'raise' at an event that cannot be read, or 'skip' to count and list it.")
+        Literal["raise", "skip"], typer.Option(help="Stop at a bad event, or skip it, count it and list it.")
     ] = "raise",
-    option: Annotated[
-        list[str] | None,
-        typer.Option("--option", metavar="NAME=VALUE", help="Option of the layout's reader, e.g. axes=yx."),
+    axes: Annotated[
+        Literal["xy", "yx"] | None, typer.Option(help="Order of the image axes in NumPy arrays.")
     ] = None,
     html: Annotated[
         Path | None, typer.Option(dir_okay=False, help="Write the report with figures as one page here.")
@@ -39,7 +38,7 @@ def inspect(
     from rich.markup import escape
     from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-    from hitlens.workflow.inspection import inspect_files, parse_options
+    from hitlens.workflow.inspection import inspect_files
 
     columns = (SpinnerColumn(), TextColumn("events"), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -49,7 +48,7 @@ def inspect(
             detector=detector,
             layout=layout,
             on_bad_event=on_bad_event,
-            options=parse_options(option or ()),
+            options={"axes": axes} if axes else None,
             html=html,
             progress=lambda n_events: bar.advance(task, n_events),
         )

@@ -74,7 +74,7 @@ def _confirm(events: Events, rows: NDArray[np.int64]) -> list[tuple[int, ...]]:
 
 def _flat(images: Images) -> NDArray[Any]:
     dense = images if isinstance(images, np.ndarray) else images.toarray()
-    return dense.reshape(len(dense), -1)
+    return dense.reshape(len(dense), int(np.prod(dense.shape[1:])))
 
 
 def _view_fingerprints(images: Images, number: int) -> NDArray[np.uint64]:

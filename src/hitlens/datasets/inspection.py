@@ -30,7 +30,7 @@ class ColumnReport:
     Attributes:
         meaning: from the detector's description; empty for a column it does not know.
         unit: from the description, empty where it has none.
-        role: "key", "truth", or "extra" for a column the description does not know.
+        role: "key", "truth", or "extra" for a column that only some layouts bring or nobody described.
         n_known: events with a value.
         n_missing: events with none (null, NaN, or a file without the column).
         minimum: smallest value as a number; None for text.
@@ -197,13 +197,14 @@ class _Column:
             self.texts |= set(known.unique().cast(pl.String).to_list())
 
     def report(self, name: str, n_events: int, detector: Detector) -> ColumnReport:
-        described = {column.name: column for column in detector.truth}.get(name)
+        known = {column.name: column for column in (*detector.truth, *detector.extra_columns)}
+        described = known.get(name)
         numbers = self.numeric and self.n_known > 0
         return ColumnReport(
             name=name,
             meaning=described.meaning if described else "",
             unit=described.unit if described else "",
-            role=described.role if described else "extra",
+            role=described.role if described and described in detector.truth else "extra",
             n_known=self.n_known,
             n_missing=n_events - self.n_known,
             minimum=self.minimum if numbers else None,

@@ -79,4 +79,4 @@ def _maps(view: ViewReport) -> list[tuple[str, str]]:
 
 
 def _units(detector: Detector) -> dict[str, str]:
-    return {column.name: column.unit for column in detector.truth}
+    return {column.name: column.unit for column in (*detector.truth, *detector.extra_columns)}

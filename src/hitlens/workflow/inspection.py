@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 from hitlens.datasets.inspection import DataReport, inspect_events
 from hitlens.detector import ReadReport
-from hitlens.detectors import get_detector
-from hitlens.errors import ConfigError, DataError
+from hitlens.detectors import DETECTORS, get_detector
+from hitlens.errors import DataError
 from hitlens.events import Events
+from hitlens.io.native import is_native
 from hitlens.workflow.data import iterate_events
 
 
@@ -19,7 +21,7 @@ def inspect_files(
     *,
     detector: str | None = None,
     layout: str | None = None,
-    on_bad_event: str = "raise",
+    on_bad_event: Literal["raise", "skip"] = "raise",
     options: Mapping[str, str] | None = None,
     block_size: int = 16384,
     html: Path | str | None = None,
@@ -29,7 +31,7 @@ def inspect_files(
 
     Args:
         paths: files, all of one detector.
-        detector: its name; what the files say when not given.
+        detector: its name; when not given, what the files say, or `guess_detector`.
         layout: file layout; recognised when not given.
         on_bad_event: "raise", or "skip" to count and list events that cannot be read.
         options: options of the layout's reader.
@@ -40,6 +42,7 @@ def inspect_files(
     Raises:
         DataError: the files hold nothing, or events of another detector.
     """
+    detector = detector or guess_detector(paths)
     read_report = ReadReport([])
     blocks = iterate_events(
         paths,
@@ -48,7 +51,7 @@ def inspect_files(
         on_bad_event=on_bad_event,
         options=dict(options or {}),
         report=read_report,
-        block_size=block_size,
+        block=block_size,
     )
     first = next(blocks, None)
     if first is None and detector is None:
@@ -75,17 +78,25 @@ def _watched(blocks: Iterator[Events], progress: Callable[[int], None] | None) -
             progress(len(block))
 
 
-def parse_options(settings: Sequence[str]) -> dict[str, str]:
-    """Return reader options from texts like ``axes=yx``.
+def guess_detector(paths: Sequence[Path | str]) -> str | None:
+    """Return the detector in the box one of whose layouts knows the first file that does not say it itself.
 
-    Raises:
-        ConfigError: a text without ``=``.
+    Args:
+        paths: files; what is missing or native is passed over.
+
+    Returns:
+        None where every file says it itself, or where no detector or several know the file.
 
     Examples:
-        >>> parse_options(["axes=yx"])
-        {'axes': 'yx'}
+        >>> guess_detector(["no_such_file.txt"]) is None
+        True
     """
-    for setting in settings:
-        if "=" not in setting:
-            raise ConfigError(f"An option must have the form NAME=VALUE. Got '{setting}'.")
-    return dict(setting.split("=", 1) for setting in settings)
+    for path in map(Path, paths):
+        if path.exists() and not is_native(path):
+            known = [
+                name
+                for name, described in DETECTORS.items()
+                if any(layout.recognises(path) for layout in described.layouts)
+            ]
+            return known[0] if len(known) == 1 else None
+    return None
