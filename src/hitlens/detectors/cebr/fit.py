@@ -22,7 +22,13 @@ from scipy.special import expit, log_ndtr
 from hitlens.detector import Task
 from hitlens.detectors.cebr import description
 from hitlens.detectors.cebr.simulate import Bremsstrahlung, SimulationConfig
-from hitlens.detectors.cebr.spots import N_PARAMETERS, SpotConstants, fit_images
+from hitlens.detectors.cebr.spots import (
+    N_PARAMETERS,
+    SpotConstants,
+    SpotResult,
+    fit_double_images,
+    fit_single_images,
+)
 from hitlens.errors import DataError, NotFoundError
 from hitlens.events import Events
 from hitlens.simulate.light import Float64, spot_image
@@ -117,8 +123,8 @@ def fit_events(
         True
     """
     response = config or SimulationConfig.model_validate({})
-    raw = _fit(images, response, 2, workers, keep_expected)
-    single, double = _spot_fit(raw, 1, response), _spot_fit(raw, 2, response)
+    singles, doubles = _fit(images, response, (1, 2), workers, keep_expected)
+    single, double = _spot_fit(singles, response), _spot_fit(doubles, response)
     log_odds = log_odds_of_double(single, double, response)
     return FitResult(single, double, single.deviance - double.deviance, log_odds, expit(log_odds))
 
@@ -150,7 +156,7 @@ def fit_singles(
         True
     """
     response = config or SimulationConfig.model_validate({})
-    return _spot_fit(_fit(images, response, 1, workers, keep_expected), 1, response)
+    return _spot_fit(_fit(images, response, (1,), workers, keep_expected)[0], response)
 
 
 def log_odds_of_double(single: SpotFit, double: SpotFit, config: SimulationConfig) -> Float64:
@@ -239,40 +245,39 @@ def predict(events: Events, task: Task) -> dict[str, NDArray[Any]]:
     return {column: values[column] for column in task.target_columns}
 
 
-@dataclass(frozen=True, eq=False)
-class _Raw:
-    """What the compiled fit fills in; see `fit_images`."""
-
-    spots: Float64
-    errors: Float64
-    numbers: Float64
-    expected: Float64
-    n_pixels: int
-
-
 def _fit(
-    images: ArrayLike, config: SimulationConfig, n_spots: int, workers: int | None, keep_expected: bool
-) -> _Raw:
+    images: ArrayLike,
+    config: SimulationConfig,
+    hypotheses: tuple[int, ...],
+    workers: int | None,
+    keep_expected: bool,
+) -> list[SpotResult]:
+    """Return the result of each number of spots, 1 or 1 and 2."""
     counts = _checked(images)
     constants = _constants(config)
-    n = len(counts)
-    shape = description.ANODE.shape
-    raw = _Raw(
-        np.zeros((n, 3, N_PARAMETERS)),
-        np.zeros((n, 3, N_PARAMETERS)),
-        np.zeros((n, 2, 3)),
-        np.zeros((n if keep_expected else 0, 2, *shape)),
-        int(constants.good.sum()),
-    )
+    results = [_empty_result(counts.shape, n_spots, keep_expected) for n_spots in hypotheses]
 
     def fit_block(start: int) -> None:
         part = slice(start, start + _BLOCK_EVENTS)
         block = np.ascontiguousarray(counts[part], dtype=np.float64)
-        out = (raw.spots[part], raw.errors[part], raw.numbers[part], raw.expected[part])
-        fit_images(block, constants, n_spots, *out)
+        blocks = [SpotResult(*(array[part] for array in result)) for result in results]
+        fit_single_images(block, constants, blocks[0])
+        if len(blocks) > 1:
+            fit_double_images(block, constants, blocks[0].spots, blocks[1])
 
-    _run(fit_block, range(0, n, _BLOCK_EVENTS), workers)
-    return raw
+    _run(fit_block, range(0, len(counts), _BLOCK_EVENTS), workers)
+    return results
+
+
+def _empty_result(shape: tuple[int, ...], n_spots: int, keep_expected: bool) -> SpotResult:
+    n_events, n_pixels = shape
+    n = n_spots * N_PARAMETERS
+    return SpotResult(
+        spots=np.zeros((n_events, n_spots, N_PARAMETERS)),
+        numbers=np.zeros((n_events, 2)),
+        information=np.zeros((n_events, n, n)),
+        expected=np.zeros((n_events if keep_expected else 0, n_pixels)),
+    )
 
 
 def _run(work: Callable[[int], None], starts: range, workers: int | None) -> None:
@@ -291,7 +296,7 @@ def _checked(images: ArrayLike) -> NDArray[Any]:
             "Photon counts must be finite and not negative. "
             f"{int((~good).sum())} events are not, the first is event {int(np.argmin(good))}."
         )
-    return counts
+    return counts.reshape(len(counts), -1)
 
 
 def _constants(config: SimulationConfig) -> SpotConstants:
@@ -318,12 +323,13 @@ def _constants(config: SimulationConfig) -> SpotConstants:
     )
 
 
-def _spot_fit(raw: _Raw, n_spots: int, config: SimulationConfig) -> SpotFit:
-    part = slice(0, 1) if n_spots == 1 else slice(1, 3)
-    order = np.argsort(-raw.spots[:, part, 0], axis=1, kind="stable")[:, :, np.newaxis]
-    spots = np.take_along_axis(raw.spots[:, part], order, axis=1)
-    errors = np.take_along_axis(raw.errors[:, part], order, axis=1)
-    deviance, minimum, log_determinant = raw.numbers[:, n_spots - 1].T
+def _spot_fit(result: SpotResult, config: SimulationConfig) -> SpotFit:
+    n_spots = result.spots.shape[1]
+    variances = np.diagonal(np.linalg.inv(result.information), axis1=1, axis2=2)
+    order = np.argsort(-result.spots[:, :, 0], axis=1, kind="stable")[:, :, np.newaxis]
+    spots = np.take_along_axis(result.spots, order, axis=1)
+    errors = np.sqrt(np.take_along_axis(variances.reshape(result.spots.shape), order, axis=1))
+    deviance, minimum = result.numbers.T
     electron = config.electron
     energy, n_parameters = spots[..., 0], n_spots * N_PARAMETERS
     shift = electron.lateral_shift_px_per_mev * energy
@@ -336,10 +342,10 @@ def _spot_fit(raw: _Raw, n_spots: int, config: SimulationConfig) -> SpotFit:
         position_error_px=np.hypot(errors[..., 1:3], shift[..., np.newaxis]),
         depth_shift_px=-electron.depth_shift_px_per_mev * energy * spots[..., 3],
         deviance=deviance,
-        dof=raw.n_pixels - n_parameters,
+        dof=description.ANODE.shape[0] * description.ANODE.shape[1] - len(config.dead_pixels) - n_parameters,
         minimum=minimum,
-        log_volume=constant - log_determinant / 2,
-        expected=raw.expected[:, n_spots - 1] if len(raw.expected) else None,
+        log_volume=constant - np.linalg.slogdet(result.information)[1] / 2,
+        expected=result.expected.reshape(-1, *description.ANODE.shape) if len(result.expected) else None,
     )
 
 

@@ -75,6 +75,22 @@ class Workspace(NamedTuple):
     information: Float64
 
 
+class SpotResult(NamedTuple):
+    """What fits of one number of spots to many images end with.
+
+    Attributes:
+        spots: energy, x, y, depth of each spot, shape (event, spot, 4).
+        numbers: Poisson deviance, and the minimum of what was minimised, shape (event, 2).
+        information: Fisher's matrix with what is known before the fit, shape (event, 4 spot, 4 spot).
+        expected: fitted mean counts, shape (event, pixel), or (0, pixel) if they are not wanted.
+    """
+
+    spots: Float64
+    numbers: Float64
+    information: Float64
+    expected: Float64
+
+
 @compiled
 def _workspace(constants: SpotConstants) -> Workspace:
     rows, cols = constants.good.shape
@@ -172,25 +188,30 @@ def _step(
 ) -> Float64:
     """Return the spots after one damped step; parameters that press against a bound stay on it."""
     n = N_PARAMETERS * spots.shape[0]
-    matrix = information[:n, :n].copy()
-    downhill = -gradient[:n]
+    matrix, downhill, free = np.empty((n, n)), np.empty((n, 1)), np.empty(n)
     for a in range(n):
         k, p = a // N_PARAMETERS, a % N_PARAMETERS
-        at_low = spots[k, p] <= _lower(p, constants) and downhill[a] < 0.0
-        at_high = spots[k, p] >= _upper(p, constants) and downhill[a] > 0.0
-        if at_low or at_high:
-            matrix[a, :] = 0.0
-            matrix[:, a] = 0.0
-            matrix[a, a] = 1.0
-            downhill[a] = 0.0
-        else:
-            matrix[a, a] *= 1.0 + damping
+        at_low = spots[k, p] <= _lower(p, constants) and gradient[a] > 0.0
+        at_high = spots[k, p] >= _upper(p, constants) and gradient[a] < 0.0
+        free[a] = 0.0 if at_low or at_high else 1.0
+        downhill[a, 0] = -gradient[a] * free[a]
+    for a in range(n):
+        for b in range(n):
+            matrix[a, b] = information[a, b] * free[a] * free[b]
+        matrix[a, a] += damping * matrix[a, a] + (1.0 - free[a])
     change = np.linalg.solve(matrix, downhill)
-    trial = spots.copy()
+    trial = np.empty((spots.shape[0], N_PARAMETERS))
     for a in range(n):
         k, p = a // N_PARAMETERS, a % N_PARAMETERS
-        trial[k, p] = min(max(spots[k, p] + change[a], _lower(p, constants)), _upper(p, constants))
+        trial[k, p] = min(max(spots[k, p] + change[a, 0], _lower(p, constants)), _upper(p, constants))
     return trial
+
+
+@compiled
+def _copy(source: Float64, target: Float64) -> None:
+    for k in range(source.shape[0]):
+        for p in range(source.shape[1]):
+            target[k, p] = source[k, p]
 
 
 @compiled
@@ -198,10 +219,15 @@ def _minimise(
     counts: Float64, spots: Float64, constants: SpotConstants, work: Workspace, most_steps: int
 ) -> float:
     """Move the spots to the minimum, in place; return it. The workspace holds the last trial's numbers."""
+    n = work.gradient.size
+    gradient, information = np.empty(n), np.empty((n, n))
+    trial = spots
     damping = 1e-2
     value = _evaluate(counts, spots, constants, work)
     for _ in range(most_steps):
-        gradient, information = work.gradient.copy(), work.information.copy()
+        for a in range(n):
+            gradient[a] = work.gradient[a]
+        _copy(work.information, information)
         gain = -1.0
         for _ in range(_MOST_TRIES):
             trial = _step(spots, gradient, information, damping, constants)
@@ -211,7 +237,7 @@ def _minimise(
             damping *= 8.0
         if gain < 0.0:
             break
-        spots[:] = trial
+        _copy(trial, spots)
         value -= gain
         damping = max(damping / 8.0, 1e-6)
         if gain < _TOLERANCE:
@@ -252,36 +278,55 @@ def _fit_one(counts: Float64, spots: Float64, constants: SpotConstants, work: Wo
 
 
 @compiled
-def _score_map(counts: Float64, constants: SpotConstants, work: Workspace) -> tuple[Float64, Float64]:
-    """Return what a weak second spot in each pixel would gain over the fitted first, and its energy.
+def _overlaps(counts: Float64, constants: SpotConstants, work: Workspace) -> tuple[Float64, Float64, Float64]:
+    """Return how a spot of 1 MeV in each pixel goes with the residual, with itself and with the fitted spot.
 
-    The score test: the slope of the likelihood by the second spot's energy at 0, over its information once
-    the first spot's parameters have been refitted.
+    Shapes (pixel,), (pixel,), (4, pixel): the slope of the likelihood by that spot's energy at 0, its Fisher
+    information, and the information it shares with the four parameters of the fitted spot.
     """
-    n_pixels, n = counts.size, N_PARAMETERS
-    good = constants.good.ravel()
-    inverse = np.linalg.inv(work.information[:n, :n])
+    n_pixels = counts.size
+    good, scale = constants.good.ravel(), constants.photons_per_mev
+    slope, own, shared = np.empty(n_pixels), np.empty(n_pixels), np.empty((N_PARAMETERS, n_pixels))
     weight = np.empty(n_pixels)
-    excess = np.empty(n_pixels)
     for pixel in range(n_pixels):
-        mean = max(work.expected[pixel], _SMALLEST)
-        weight[pixel] = good[pixel] / mean
-        excess[pixel] = good[pixel] * (counts[pixel] / mean - 1.0)
-    scale = constants.photons_per_mev
-    slope = scale * (constants.templates @ excess)
-    own = scale**2 * ((constants.templates * constants.templates) @ weight)
-    weighted = np.empty((n_pixels, n))
-    for pixel in range(n_pixels):
-        for a in range(n):
-            weighted[pixel, a] = work.slopes[pixel, a] * weight[pixel]
-    shared = scale * (constants.templates @ weighted)
-    gains, energies = np.zeros(n_pixels), np.zeros(n_pixels)
-    for pixel in range(n_pixels):
-        left = own[pixel] - shared[pixel] @ inverse @ shared[pixel]
-        if left > 1e-3 * own[pixel] and slope[pixel] > 0.0:
-            gains[pixel] = slope[pixel] ** 2 / left
-            energies[pixel] = slope[pixel] / left
-    return gains, energies
+        weight[pixel] = scale * good[pixel] / max(work.expected[pixel], _SMALLEST)
+    for at in range(n_pixels):
+        template = constants.templates[at]
+        along, square, s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        for pixel in range(n_pixels):
+            share, mean_slope = template[pixel] * weight[pixel], work.slopes[pixel]
+            along += share * (counts[pixel] - work.expected[pixel])
+            square += share * template[pixel]
+            s0 += share * mean_slope[0]
+            s1 += share * mean_slope[1]
+            s2 += share * mean_slope[2]
+            s3 += share * mean_slope[3]
+        slope[at], own[at] = along, scale * square
+        shared[0, at], shared[1, at], shared[2, at], shared[3, at] = s0, s1, s2, s3
+    return slope, own, shared
+
+
+@compiled
+def _best_second(counts: Float64, constants: SpotConstants, work: Workspace) -> tuple[int, float]:
+    """Return the pixel in which a weak second spot gains most over the fitted first, and its energy.
+
+    The score test: the slope of the likelihood by the second spot's energy at 0, squared, over its
+    information once the first spot's parameters have been refitted.
+    """
+    slope, own, shared = _overlaps(counts, constants, work)
+    information = np.empty((N_PARAMETERS, N_PARAMETERS))
+    for a in range(N_PARAMETERS):
+        for b in range(N_PARAMETERS):
+            information[a, b] = work.information[a, b]
+    absorbed = np.linalg.solve(information, shared)
+    most, best, energy = -1.0, 0, 0.0
+    for pixel in range(counts.size):
+        left = own[pixel]
+        for a in range(N_PARAMETERS):
+            left -= shared[a, pixel] * absorbed[a, pixel]
+        if left > 1e-3 * own[pixel] and slope[pixel] > 0.0 and slope[pixel] ** 2 / left > most:
+            most, best, energy = slope[pixel] ** 2 / left, pixel, slope[pixel] / left
+    return best, energy
 
 
 @compiled
@@ -314,7 +359,7 @@ def _split_axis(counts: Float64, single: Float64, constants: SpotConstants, work
             residual = (counts[pixel] - work.expected[pixel]) / (1.0 + r2)
             difference += residual * (dx * dx - dy * dy)
             mixed += residual * 2.0 * dx * dy
-    return 0.5 * np.arctan2(mixed, difference)
+    return 0.5 * float(np.arctan2(mixed, difference))
 
 
 @compiled
@@ -327,10 +372,9 @@ def _starts(counts: Float64, single: Float64, constants: SpotConstants, work: Wo
     cols = constants.good.shape[1]
     pairs = np.empty((_N_STARTS, 2, N_PARAMETERS))
     _residual_start(counts, pairs[0], constants)
-    gains, energies = _score_map(counts, constants, work)
-    best = int(np.argmax(gains))
+    best, weak = _best_second(counts, constants, work)
     energy, x, y = single[0], single[1], single[2]
-    second = min(max(energies[best], 0.02 * energy), 0.5 * energy)
+    second = min(max(weak, 0.02 * energy), 0.5 * energy)
     _place(pairs[1, 0], energy - second, x, y, constants)
     _place(pairs[1, 1], second, best // cols + 0.5, best % cols + 0.5, constants)
     axis = _split_axis(counts, single, constants, work)
@@ -349,67 +393,67 @@ def _fit_two(
     values = np.empty(_N_STARTS)
     for k in range(_N_STARTS):
         values[k] = _minimise(counts, pairs[k], constants, work, _EXPLORING_STEPS)
-    worst = int(np.argmax(values))
-    best = float(np.inf)
+    worst, best = np.argmax(values), 1e300
     for k in range(_N_STARTS):
         if k == worst:
             continue
         value = _minimise(counts, pairs[k], constants, work, _MOST_STEPS)
         if value < best:
             best = value
-            spots[:] = pairs[k]
+            _copy(pairs[k], spots)
     return best
 
 
 @compiled
-def _summarise(
-    counts: Float64, spots: Float64, constants: SpotConstants, work: Workspace, errors: Float64
-) -> tuple[float, float, float]:
-    """Return deviance, minimum and log determinant of the information; fill the errors, shape (spot, 4)."""
+def _record(
+    counts: Float64, spots: Float64, constants: SpotConstants, work: Workspace, result: SpotResult, event: int
+) -> None:
+    """Write down what the fit of one event ended with."""
     n = N_PARAMETERS * spots.shape[0]
-    minimum = _evaluate(counts, spots, constants, work)
-    deviance = 2.0 * _half_deviance(counts, work.expected, constants.good.ravel())
-    information = work.information[:n, :n].copy()
-    covariance = np.linalg.inv(information)
+    result.numbers[event, 1] = _evaluate(counts, spots, constants, work)
+    result.numbers[event, 0] = 2.0 * _half_deviance(counts, work.expected, constants.good.ravel())
+    _copy(spots, result.spots[event])
     for a in range(n):
-        errors[a // N_PARAMETERS, a % N_PARAMETERS] = np.sqrt(max(covariance[a, a], 0.0))
-    return deviance, minimum, float(np.linalg.slogdet(information)[1])
+        for b in range(n):
+            result.information[event, a, b] = work.information[a, b]
+    if result.expected.shape[0] > 0:
+        for pixel in range(counts.size):
+            result.expected[event, pixel] = work.expected[pixel]
 
 
 @compiled
-def fit_images(
-    images: Float64,
-    constants: SpotConstants,
-    n_spots: int,
-    spots: Float64,
-    errors: Float64,
-    numbers: Float64,
-    expected: Float64,
-) -> None:
-    """Fit every image with one spot or with two, in place.
+def fit_single_images(images: Float64, constants: SpotConstants, result: SpotResult) -> None:
+    """Fit every image with one spot.
 
     Args:
-        images: photon counts, shape (event, row, col).
+        images: photon counts, shape (event, pixel).
         constants: of the detector.
-        n_spots: 1 or 2; the second needs the result of the first.
-        spots: fitted spots, shape (event, 1 + 2, 4): the single's, then the pair's.
-        errors: their standard errors from Fisher's matrix, same shape.
-        numbers: deviance, minimum and log determinant, shape (event, 2, 3).
-        expected: fitted mean counts, shape (event, 2, row, col), or no events to leave them out.
+        result: filled.
     """
     work = _workspace(constants)
+    spots = np.empty((1, N_PARAMETERS))
     for event in range(images.shape[0]):
-        counts = images[event].ravel()
-        fitted = np.empty((1, N_PARAMETERS))
-        _fit_one(counts, fitted, constants, work)
-        spots[event, :1] = fitted
-        numbers[event, 0] = _summarise(counts, fitted, constants, work, errors[event, :1])
-        if expected.shape[0]:
-            expected[event, 0] = work.expected.reshape(constants.good.shape)
-        if n_spots == 2:
-            pair = np.empty((2, N_PARAMETERS))
-            _fit_two(counts, fitted[0], pair, constants, work)
-            spots[event, 1:] = pair
-            numbers[event, 1] = _summarise(counts, pair, constants, work, errors[event, 1:])
-            if expected.shape[0]:
-                expected[event, 1] = work.expected.reshape(constants.good.shape)
+        counts = images[event]
+        _fit_one(counts, spots, constants, work)
+        _record(counts, spots, constants, work, result, event)
+
+
+@compiled
+def fit_double_images(
+    images: Float64, constants: SpotConstants, singles: Float64, result: SpotResult
+) -> None:
+    """Fit every image with two spots.
+
+    Args:
+        images: photon counts, shape (event, pixel).
+        constants: of the detector.
+        singles: fits of one spot to these images, shape (event, 1, 4).
+        result: filled.
+    """
+    work = _workspace(constants)
+    spots = np.empty((2, N_PARAMETERS))
+    for event in range(images.shape[0]):
+        counts = images[event]
+        _evaluate(counts, singles[event], constants, work)
+        _fit_two(counts, singles[event, 0], spots, constants, work)
+        _record(counts, spots, constants, work, result, event)
