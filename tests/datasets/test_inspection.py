@@ -173,5 +173,16 @@ def test_events_of_another_detector_are_refused(make_cebr):
     events = make_cebr(3)
     with pytest.raises(DataError, match="events of 'nova'"):
         inspect_events([Events(events.images, events.truth, "nova")], CEBR)
-    with pytest.raises(DataError, match=r"View 'anod' is not one of 'cebr'.*Did you mean 'anode'"):
-        inspect_events([Events({"anod": events.images["anode"]}, events.truth, "cebr")], CEBR)
+
+
+def test_a_view_nobody_described_is_reported_as_it_is(make_cebr):
+    events = make_cebr(20)
+    traces = np.random.default_rng(1).normal(0, 13, (20, 1, 200)).astype(np.float32)
+    report = inspect_events([Events({"trace": traces}, events.truth, "cebr")], CEBR)
+    (view,) = report.views
+    assert view.view.shape == (1, 200)
+    assert view.minimum == pytest.approx(traces.min())
+    assert (view.dead, view.hot, view.orientations) == ((), (), ())
+    flat = sparse.csr_array(traces.reshape(20, -1))
+    with pytest.raises(DataError, match=r"View 'trace' is not one of 'cebr'"):
+        inspect_events([Events({"trace": flat}, events.truth, "cebr")], CEBR)

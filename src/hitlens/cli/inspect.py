@@ -102,7 +102,7 @@ def _view(view: ViewReport) -> Table:
     table.add_row(f"pixel values ({view.view.unit})", f"{low} to {high}, mean {mean}")
     table.add_row("zero pixel values", f"{view.zero_fraction:.1%}")
     table.add_row("silent pixels", str(view.n_silent))
-    for name, pixels in (("dead", view.dead), ("hot", view.hot)):
+    for name, pixels in (("dead", view.dead), ("hot", view.hot)) if view.view.pitch_mm else ():
         listed = " ".join(f"({', '.join(map(str, pixel.index))})" for pixel in pixels[:N_LISTED])
         more = " ..." if len(pixels) > N_LISTED else ""
         table.add_row(f"{name} pixels", f"{len(pixels)}  {listed}{more}".rstrip())
@@ -123,6 +123,8 @@ def _columns(report: DataReport) -> Table:
     table = _table("Truth", "column", ">known", ">missing", ">lowest", ">highest", ">mean", "unit")
     for column in report.columns:
         ends = (number(column.minimum), number(column.maximum), number(column.mean))
+        if column.role == "key":
+            ends = (*ends[:2], "")
         if column.n_distinct is not None:
             ends = (f"{column.n_distinct:,} different", "", "")
         table.add_row(column.name, f"{column.n_known:,}", f"{column.n_missing:,}", *ends, column.unit)

@@ -14,9 +14,9 @@ from hitlens.datasets.duplicates import BLANK, equal_fingerprints, image_fingerp
 from hitlens.datasets.histograms import GrowingHistogram, Histogram, same_bins
 from hitlens.datasets.truth_laws import LawCheck, LawResult
 from hitlens.datasets.view_statistics import ViewReport, ViewStatistics, best_orientation
-from hitlens.detector import Detector, ReadReport, Task
+from hitlens.detector import Detector, ReadReport, Task, View
 from hitlens.errors import DataError, SelectionError, choose_from
-from hitlens.events import Events, evaluate_condition, evaluate_expression
+from hitlens.events import Events, Images, evaluate_condition, evaluate_expression
 from hitlens.metrics.interval import Interval, binomial
 
 #: Bins of the histograms of a report, at most.
@@ -154,7 +154,7 @@ def inspect_events(
         read_report: what the reader skipped; looked at after the last block.
 
     Raises:
-        DataError: events of another detector, or images of another shape.
+        DataError: events of another detector, images of another shape, or a sparse view nobody described.
 
     Examples:
         >>> from hitlens.detectors import get_detector
@@ -236,10 +236,10 @@ class _Inspector:
                 f"These are events of '{events.detector}', to be inspected as '{self.detector.name}'. "
                 "Name the detector they belong to."
             )
-        for view in events.images:
-            if view not in self.views:
-                raise DataError(
-                    f"View '{view}' is not one of '{self.detector.name}'. {choose_from(view, self.views)}"
+        for name, images in events.images.items():
+            if name not in self.views:
+                self.views[name] = ViewStatistics(
+                    _undescribed_view(name, images, self.detector), self.detector
                 )
         self.n_events += len(events)
         for name in events.truth.columns:
@@ -299,6 +299,14 @@ class _Inspector:
             fractions=tuple(binomial(int(count), n_known) for count in counts),
             n_unknown=self.n_events - n_known,
         )
+
+
+def _undescribed_view(name: str, images: Images, detector: Detector) -> View:
+    """Describe, as far as its images do, a view that only some files of the detector bring."""
+    if not isinstance(images, np.ndarray) or images.ndim != 3:
+        names = [view.name for view in detector.views]
+        raise DataError(f"View '{name}' is not one of '{detector.name}'. {choose_from(name, names)}")
+    return View(name=name, shape=images.shape[1:], axes=("row", "col"), pitch_mm=(), unit="value")
 
 
 def _class_indices(truth: pl.DataFrame, task: Task) -> NDArray[np.int64]:

@@ -89,16 +89,16 @@ class ViewStatistics:
     """Adds up the statistics of one view, in memory that does not depend on the number of events.
 
     Args:
-        view: the view's description.
+        view: the view's description; one without a pitch is none of the detector's own, and has neither
+            positions nor symmetries, nor pixels that are dead or hot.
         detector: its detector; gives the symmetries, and with them which truth columns are positions.
     """
 
     def __init__(self, view: View, detector: Detector) -> None:
         self.view = view
-        self.points = position_columns(view, detector)
-        self.symmetries = tuple(
-            symmetry for symmetry in detector.symmetries if set(symmetry.flips) <= set(view.axes)
-        )
+        known = bool(view.pitch_mm)
+        self.points = position_columns(view, detector) if known else ()
+        self.symmetries = tuple(s for s in detector.symmetries if known and set(s.flips) <= set(view.axes))
         n_pixels = int(np.prod(view.shape))
         self.n_events = self.n_hit_events = self.n_negative = self.n_not_finite = 0
         self.minimum, self.maximum = np.inf, -np.inf
@@ -231,7 +231,7 @@ class ViewStatistics:
     def _odd_pixels(
         self, means: NDArray[np.float64], errors: NDArray[np.float64], hits: NDArray[np.int64]
     ) -> tuple[tuple[OddPixel, ...], tuple[OddPixel, ...]]:
-        if len(self.view.shape) != 2 or not self.n_hit_events:
+        if len(self.view.shape) != 2 or not self.view.pitch_mm or not self.n_hit_events:
             return (), ()
         partners = symmetric_partners(self.view, self.symmetries)
         return (
