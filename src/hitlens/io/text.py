@@ -268,7 +268,7 @@ class _BadLineError(Exception):
 def _split(line: bytes, n_fields: int) -> list[str]:
     strange = next((byte for byte in line if byte not in _TEXT_BYTES), None)
     if strange is not None:
-        column = len(line[: line.index(strange)].split()) or 1
+        column = len(line[: line.index(strange) + 1].split())
         raise _BadLineError(f"this is not text: byte 0x{strange:02x}.", column)
     fields = line.decode("ascii").split()
     if len(fields) != n_fields:

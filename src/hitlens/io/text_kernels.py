@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+compiled = cast(Callable[[_F], _F], numba.njit(cache=True, nogil=True))
+#: For functions called by compiled ones, which hold their code.
+compiled_inside = cast(Callable[[_F], _F], numba.njit(nogil=True))
 
 _SPACE, _TAB, _RETURN, _NEWLINE = 32, 9, 13, 10
 _DOT, _PLUS, _MINUS, _E_LOWER, _E_UPPER = 46, 43, 45, 101, 69
@@ -19,15 +26,15 @@ _POWERS = 10.0 ** np.arange(_MAX_POWER + 1)
 _ONE, _ZERO, _NINE, _TEN = np.uintp(1), np.uint32(48), np.uint32(9), np.uint32(10)
 
 
-@numba.njit(nogil=True)  # type: ignore[untyped-decorator]
+@compiled_inside
 def _skip_blanks(text: NDArray[np.uint8], at: np.uintp) -> np.uintp:
     while text[at] == _SPACE or text[at] == _TAB or text[at] == _RETURN:
         at += _ONE
     return at
 
 
-@numba.njit(nogil=True)  # type: ignore[untyped-decorator]
-def _parse_count(text: NDArray[np.uint8], at: np.uintp) -> tuple[np.uint32, np.uintp, bool]:
+@compiled_inside
+def _parse_count(text: NDArray[np.uint8], at: np.uintp) -> tuple[Any, np.uintp, Any]:
     # Returns the count, where the next field begins, and whether it is a count.
     start = at
     value = np.uint32(0)
@@ -45,8 +52,8 @@ def _parse_count(text: NDArray[np.uint8], at: np.uintp) -> tuple[np.uint32, np.u
     return value, at, is_good
 
 
-@numba.njit(nogil=True)  # type: ignore[untyped-decorator]
-def _parse_mantissa(text: NDArray[np.uint8], at: np.uintp) -> tuple[np.uint64, int, np.uintp, bool]:
+@compiled_inside
+def _parse_mantissa(text: NDArray[np.uint8], at: np.uintp) -> tuple[Any, int, np.uintp, Any]:
     # Returns the digits as one integer, the power of ten it lacks, where it ends, whether it is exact.
     mantissa, power, n_digits, after_dot = np.uint64(0), 0, 0, 0
     while True:
@@ -62,7 +69,7 @@ def _parse_mantissa(text: NDArray[np.uint8], at: np.uintp) -> tuple[np.uint64, i
         at += _ONE
 
 
-@numba.njit(nogil=True)  # type: ignore[untyped-decorator]
+@compiled_inside
 def _parse_exponent(text: NDArray[np.uint8], at: np.uintp) -> tuple[int, np.uintp, bool]:
     # Returns the exponent, 0 without one, where it ends, and whether it is well formed.
     if text[at] != _E_LOWER and text[at] != _E_UPPER:
@@ -71,7 +78,8 @@ def _parse_exponent(text: NDArray[np.uint8], at: np.uintp) -> tuple[int, np.uint
     sign = -1 if text[at] == _MINUS else 1
     if text[at] == _MINUS or text[at] == _PLUS:
         at += _ONE
-    exponent, n_digits = 0, 0
+    exponent: Any = 0
+    n_digits = 0
     digit = np.uint32(text[at]) - _ZERO
     while digit <= _NINE and n_digits < _MAX_COUNT_DIGITS:
         exponent = exponent * 10 + np.int64(digit)
@@ -81,7 +89,7 @@ def _parse_exponent(text: NDArray[np.uint8], at: np.uintp) -> tuple[int, np.uint
     return sign * exponent, at, n_digits > 0
 
 
-@numba.njit(nogil=True)  # type: ignore[untyped-decorator]
+@compiled_inside
 def _parse_number(text: NDArray[np.uint8], at: np.uintp) -> tuple[float, np.uintp, bool]:
     # Returns the number, where the next field begins, and whether it was read exactly.
     sign = -1.0 if text[at] == _MINUS else 1.0
@@ -96,7 +104,7 @@ def _parse_number(text: NDArray[np.uint8], at: np.uintp) -> tuple[float, np.uint
     return sign * scaled, _skip_blanks(text, at), True
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def parse_lines(
     text: NDArray[np.uint8],
     at: int,
@@ -133,21 +141,21 @@ def parse_lines(
         for k in range(n_counts):
             counts[row, k], byte, is_good = _parse_count(text, byte)
             if not is_good:
-                return row, np.int64(start), line, False
+                return row, int(start), line, False
         for k in range(n_values):
             values[row, k], byte, is_good = _parse_number(text, byte)
             if not is_good:
-                return row, np.int64(start), line, False
+                return row, int(start), line, False
         if text[byte] != _NEWLINE:
-            return row, np.int64(start), line, False
+            return row, int(start), line, False
         lines[row] = line
         byte += _ONE
         row += 1
         line += 1
-    return row, np.int64(byte), line, True
+    return row, int(byte), line, True
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def format_lines(counts: NDArray[np.uint16], tails: NDArray[np.uint8], out: NDArray[np.uint8]) -> int:
     """Write one line a row: the counts, each followed by a space, then the row's line of ``tails``.
 

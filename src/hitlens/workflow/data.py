@@ -53,7 +53,8 @@ class Conversion:
 
     def __str__(self) -> str:
         total = sum(self.n_events.values())
-        return f"{total:,} events from {len(self.n_events)} files to {self.path} ({self.layout})"
+        files = "1 file" if len(self.n_events) == 1 else f"{len(self.n_events)} files"
+        return f"{total:,} events from {files} to {self.path} ({self.layout})"
 
 
 def read_events(
@@ -69,7 +70,7 @@ def read_events(
 
     Args:
         paths: a file or folder, or several.
-        detector: name of the detector; None takes what a native file says, and for others the one whose layout fits.
+        detector: name of the detector; None takes what native files say, else whose layout fits.
         layout: name of the layout; None recognises it, for each file.
         on_bad_event: "raise" refuses a file with a bad event; "skip" leaves the event out and lists it.
         options: the layout's own options, for example ``{"axes": "yx"}``.
@@ -114,7 +115,7 @@ def iterate_events(
 
     Args:
         paths: a file or folder, or several.
-        detector: name of the detector; None takes what a native file says, and for others the one whose layout fits.
+        detector: name of the detector; None takes what native files say, else whose layout fits.
         block: most events a block; a block never holds events of two files.
         layout: name of the layout; None recognises it, for each file.
         on_bad_event: "raise" refuses a file with a bad event; "skip" leaves the event out and lists it.
@@ -190,7 +191,7 @@ def convert(
     Args:
         paths: a file or folder, or several.
         out: what to write; its name chooses the layout, as in `open_writer`.
-        detector: name of the detector; None takes what a native file says, and for others the one whose layout fits.
+        detector: name of the detector; None takes what native files say, else whose layout fits.
         layout: layout of the files read; None recognises it, for each file.
         out_layout: layout to write; None takes it from the name.
         on_bad_event: "raise" refuses a file with a bad event; "skip" leaves the event out and lists it.

@@ -63,7 +63,7 @@ def find_sources(paths: Paths, detector: str | None, layout: str | None) -> list
 
     Args:
         paths: a file or folder, or several.
-        detector: name of the detector; None takes what a native file says, and for others the one whose layout fits.
+        detector: name of the detector; None takes what native files say, else whose layout fits.
         layout: name of the layout; None recognises it, for each file.
 
     Raises:
