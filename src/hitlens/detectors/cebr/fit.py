@@ -4,7 +4,7 @@ Each image is fitted twice by Poisson likelihood, with one spot and with two, us
 numbers of the simulator's response (`hitlens.detectors.cebr.spots`). Which of the two happened is decided by
 their posterior odds, for which both ways to an image of two spots are counted: a second electron, of any
 energy and anywhere, or a bremsstrahlung photon of the first one absorbed elsewhere, which is soft and near.
-The volume of parameters that fit comes from Fisher's matrix (Laplace's method). Nothing is tuned on events.
+The volume of parameters that fit comes from Fisher's matrix (Laplace's method). Nothing is tuned on simulated events.
 """
 
 from __future__ import annotations
@@ -35,6 +35,9 @@ from hitlens.simulate.light import Float64, spot_image
 
 #: A double where the score is at or above this: the odds are even.
 DOUBLE_THRESHOLD = 0.5
+#: Deviance per degree of freedom of the response on the real single events it was fitted to: no image is
+#: trusted to be described better than that.
+_MISFIT = 1.17
 #: Events one thread fits in one go.
 _BLOCK_EVENTS = 128
 #: Positions may be fitted this far outside the active area, px.
@@ -168,7 +171,9 @@ def log_odds_of_double(single: SpotFit, double: SpotFit, config: SimulationConfi
         one electron:          L_single V_single / A
         one and its photon:    L_double V_double / A * (density of such a photon; either spot may be it)
 
-    each times the chance that no energy is above its range. The depth shifts' prior is in L and V.
+    each times the chance that no energy is above its range. The depth shifts' prior is in L and V. Deviances
+    are divided by that of the two-spot fit per degree of freedom where it is above what the response reaches
+    on real singles: an image that neither describes well does not decide between them.
 
     Args:
         single: fits of one electron.
@@ -183,10 +188,12 @@ def log_odds_of_double(single: SpotFit, double: SpotFit, config: SimulationConfi
     photon = photon_density(config.bremsstrahlung, first, second, apart) + photon_density(
         config.bremsstrahlung, second, first, apart
     )
-    fits_double = double.log_volume - double.minimum
+    misfit = np.maximum(_MISFIT, double.deviance / double.dof)
+    fits_double = double.log_volume - double.minimum / misfit
     two = fits_double + np.log(2) - 2 * log_area
     two += _log_in_range(first, config) + _log_in_range(second, config)
-    one = single.log_volume - single.minimum - log_area + _log_in_range(single.energy_mev[:, 0], config)
+    one = single.log_volume - single.minimum / misfit - log_area
+    one += _log_in_range(single.energy_mev[:, 0], config)
     with np.errstate(divide="ignore"):  # no photon can be made: log(0) is meant
         one_and_photon = fits_double - log_area + np.log(photon) + _log_in_range(first + second, config)
         prior = np.log1p(-sample.single_fraction) - np.log(sample.single_fraction)
