@@ -16,6 +16,7 @@ from hitlens.errors import DataError, choose_from
 from hitlens.evaluate.baselines import TRIVIAL, BaselineColumns, column_means
 from hitlens.evaluate.compare import Measure, compare, measure
 from hitlens.evaluate.context import Context
+from hitlens.evaluate.predictions import Predictions
 from hitlens.evaluate.results import BaselineResult, Histogram, Map, SliceResult, TaskResult
 from hitlens.evaluate.slices import slice_results
 from hitlens.events import evaluate_condition
@@ -76,7 +77,7 @@ def evaluate_regression(head: Task, context: Context) -> TaskResult:
     Raises:
         DataError: the predictions hold no truth for this head.
     """
-    values = collect_values(head, context)
+    values = collect_values(head, context.predictions, context.truth)
     config = context.config
     asked = quantities(head)
     measures = [_measure_of(name, quantity) for quantity in asked for name in METRICS]
@@ -139,13 +140,18 @@ def quantities(head: Task) -> tuple[Quantity, ...]:
     return tuple(found)
 
 
-def collect_values(head: Task, context: Context) -> Values:
+def collect_values(head: Task, predictions: Predictions, truth: pl.DataFrame) -> Values:
     """Return truth and prediction where the target is defined, members of sets matched.
+
+    Args:
+        head: a regression or set regression.
+        predictions: of all events.
+        truth: their truth under the detector's names.
 
     Raises:
         DataError: the predictions hold no truth for this head.
     """
-    truth, table = context.truth, context.predictions.table
+    table = predictions.table
     missing = [column for column in head.target_columns if column not in truth.columns]
     if missing:
         raise DataError(
@@ -153,7 +159,7 @@ def collect_values(head: Task, context: Context) -> Values:
             f"{choose_from(f'true_{missing[0]}', table.columns)}"
         )
     y_true = _stack(truth, head.target_columns, head)
-    y_pred = _stack(table, context.predictions.output_columns(head), head)
+    y_pred = _stack(table, predictions.output_columns(head), head)
     defined = evaluate_condition(truth, head.selection)
     known, finite = np.isfinite(y_true).all(axis=(1, 2)), np.isfinite(y_pred).all(axis=(1, 2))
     excluded = {
@@ -168,6 +174,20 @@ def collect_values(head: Task, context: Context) -> Values:
     return Values(
         rows, true, _match(true, y_pred[rows], scale), scale, {why: n for why, n in excluded.items() if n}
     )
+
+
+def largest_errors(head: Task, predictions: Predictions) -> NDArray[np.int64]:
+    """Return positions of the events with a defined target, the largest error first.
+
+    The error is the sum of squares over components, each in units of the spread of its truth.
+
+    Args:
+        head: a regression or set regression.
+        predictions: with truth.
+    """
+    values = collect_values(head, predictions, predictions.truth())
+    error = (((values.y_pred - values.y_true) / values.scale) ** 2).sum(axis=(1, 2))
+    return values.rows[np.argsort(-error, kind="stable")]
 
 
 def _stack(table: pl.DataFrame, columns: tuple[str, ...], head: Task) -> NDArray[np.float64]:

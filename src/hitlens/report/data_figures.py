@@ -121,7 +121,9 @@ def draw_sum_spectrum(spectra: Mapping[str, Histogram], unit: str) -> Figure:
         axes.set_xlabel(with_unit("sum over all pixels", unit))
         axes.set_ylabel("events per bin")
         axes.set_ylim(bottom=0)
-        axes.legend()
+        axes.ticklabel_format(axis="x", useOffset=False, style="plain")
+        if classes:
+            axes.legend()
     return figure
 
 

@@ -15,7 +15,7 @@ from hitlens.report.embed import bytes_to_data_uri, figure_to_bytes
 from hitlens.report.labels import column_label, method_label, metric_label, metric_text
 
 #: Metrics of a regression drawn against the slice variables, and whether their axis is logarithmic.
-_SLICED = {"resolution": True, "rmse": True, "bias": False}
+_SLICED = {"resolution": True, "bias": False}
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,6 @@ def training_curves(history: pl.DataFrame, metric_name: str = "validation metric
             axes.set_xlabel("epoch")
             axes.set_ylabel(label)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axes.minorticks_off()
         losses = history.select(pl.col("^(train|val)_loss$")).to_numpy()
         if np.isfinite(losses).all() and losses.size and losses.min() > 0:
             left.set_yscale("log")
@@ -157,7 +156,6 @@ def confusion(task: TaskResult) -> Figure:
         axes.set_ylabel("true class")
         bar = figure.colorbar(image, ax=axes, shrink=0.9)
         bar.set_label("fraction of the true class")
-        bar.ax.minorticks_off()
         return figure
 
 
@@ -272,7 +270,6 @@ def _headroom(axes: Axes, one: SliceResult, logarithmic: bool) -> None:
     high = min(high, 1.02) if is_fraction else high
     axes.set_ylim(low, high + 0.2 * (high - low))
     if is_fraction:
-        axes.minorticks_off()
         axes.set_yticks([tick for tick in axes.get_yticks() if low <= tick <= 1.0001])
 
 
@@ -282,7 +279,6 @@ def _count_strip(axes: Axes, one: SliceResult) -> None:
     axes.set_xlim(one.edges[filled[0]], one.edges[filled[-1] + 1])
     axes.set_ylim(0, max(one.n_events) * 1.15)
     axes.yaxis.set_major_locator(MaxNLocator(2, integer=True))
-    axes.tick_params(axis="y", which="minor", left=False, right=False)
     axes.set_ylabel("events")
     axes.set_xlabel(with_unit(one.label, one.variable_unit))
 

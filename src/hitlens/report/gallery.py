@@ -1,26 +1,19 @@
-"""Pictures of single events: what the detector saw, where the electrons were, what the model said."""
+"""Which events to look at, and what to write beside them: truth, score, prediction."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from hitlens.detector import Detector, Task, View
-from hitlens.report.labels import with_unit
-from hitlens.report.style import drawing
-
-#: Columns of pictures, and the size of one, inches.
-N_COLUMNS, PANEL = 4, 2.55
+from hitlens.evaluate.predictions import Predictions
+from hitlens.events import evaluate_condition
+from hitlens.report.labels import column_label
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +26,8 @@ class Gallery:
         captions: one a picture.
         true_points: (along rows, along columns), pixels, NaN where there is none, shape (event, point, 2).
         pred_points: the same, predicted; shape (event, 0, 2) where the model predicts no positions.
-        n_found: how many events there are of the kind, of which these are the first.
+        caption: how many there are, and how these were chosen.
+        name: file name without its ending.
     """
 
     title: str
@@ -41,8 +35,14 @@ class Gallery:
     captions: tuple[str, ...]
     true_points: NDArray[np.float64]
     pred_points: NDArray[np.float64]
-    n_found: int = 0
-    name: str = field(default="selection")
+    caption: str = ""
+    name: str = "selection"
+
+    @property
+    def alt(self) -> str:
+        """The pictures in words."""
+        what = "; ".join(text.replace("\n", ", ") for text in self.captions)
+        return f"{self.title}: images of {len(self.images)} events with the positions marked. {what}."
 
 
 def position_columns(detector: Detector, view: View) -> tuple[tuple[str, str], ...]:
@@ -129,142 +129,94 @@ def outcomes(table: pl.DataFrame, head: Task, cut: float) -> tuple[Kind, ...]:
     return tuple(found)
 
 
-def caption(row: dict[str, Any], key: Sequence[str], heads: Sequence[Task]) -> str:
-    """Return the text above a picture: event number, scores and, below, true and predicted values.
+def make_gallery(
+    predictions: Predictions,
+    images: NDArray[Any],
+    detector: Detector,
+    *,
+    title: str,
+    name: str,
+    caption: str = "",
+) -> Gallery:
+    """Return events with their captions and positions.
 
-    Examples:
-        >>> head = Task(name="many", kind="binary", meaning="", target="n > 1", class_names=("one", "many"))
-        >>> caption({"file": "a.txt", "event": 7, "score_many": 0.25}, ("file", "event"), [head])
-        'event 7   score 0.25'
+    Predicted positions are those of the heads whose selection the truth of an event fulfils: of a joint
+    network, those of the double head for a true double, whatever it was called.
+
+    Args:
+        predictions: of these events alone.
+        images: pixel values in the detector's first view, shape (event, row, col).
+        detector: its description.
+        title: what the events have in common.
+        name: file name without its ending.
+        caption: how many there are, and how these were chosen.
     """
+    pairs = position_columns(detector, detector.views[0])
+    table = predictions.table
+    return Gallery(
+        title=title,
+        images=images,
+        captions=_captions(predictions, detector, {column for pair in pairs for column in pair}),
+        true_points=points(table, pairs),
+        pred_points=_predicted_points(predictions, pairs),
+        caption=caption,
+        name=name,
+    )
+
+
+def _predicted_points(predictions: Predictions, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
+    found = []
+    for head in predictions.heads:
+        if not head.is_classification:
+            prefix = predictions.value_column(head, "")
+            at = points(predictions.table, [p for p in pairs if p[0] in head.target_columns], prefix)
+            at[~_fulfils(predictions, head)] = np.nan
+            found.append(at)
+    return np.concatenate(found, axis=1) if found else np.empty((len(predictions), 0, 2))
+
+
+def _fulfils(predictions: Predictions, head: Task) -> NDArray[np.bool_]:
+    """Whether a head's target is defined; where the truth is not known, it is taken to be."""
+    truth = predictions.truth()
+    if not set(pl.sql_expr(head.selection).meta.root_names()) <= set(truth.columns):
+        return np.ones(len(predictions), dtype=bool)
+    return evaluate_condition(truth, head.selection)
+
+
+def _captions(predictions: Predictions, detector: Detector, positions: set[str]) -> tuple[str, ...]:
+    columns = [c.name for c in detector.truth if c.role == "truth" and c.unit and c.name not in positions]
+    defined = {head.name: _fulfils(predictions, head) for head in predictions.heads}
+    texts = []
+    for number, row in enumerate(predictions.table.to_dicts()):
+        lines = [_first_line(row, detector.key, predictions.heads)]
+        lines += _values("true", {column: row.get(f"true_{column}") for column in columns}, detector)
+        for head in predictions.heads:
+            if not head.is_classification and defined[head.name][number]:
+                shown = [column for column in columns if column in head.target_columns]
+                values = {c: row.get(predictions.value_column(head, c)) for c in shown}
+                lines += _values("predicted", values, detector)
+        texts.append("\n".join(lines))
+    return tuple(texts)
+
+
+def _first_line(row: Mapping[str, Any], key: Sequence[str], heads: Sequence[Task]) -> str:
     number = row.get(key[-1], "?") if key else "?"
-    scores = [f"score {_score(row[f'score_{head.name}'])}" for head in heads if f"score_{head.name}" in row]
+    scores = [f"score {_score(row[f'score_{head.name}'])}" for head in heads if head.kind == "binary"]
     return "   ".join([f"event {number}", *scores])
 
 
 def _score(value: float | None) -> str:
     if value is None:
         return "?"
-    return (
-        f"{value:.3g}"
-        if 0.001 <= value <= 0.999 or value in (0, 1)
-        else f"{value:.2e}"
-        if value < 0.5
-        else f"1 - {1 - value:.1e}"
-    )
+    if value > 0.999 and value < 1:
+        return f"1 - {1 - value:.1e}"
+    return f"{value:.3g}"
 
 
-def draw_gallery(gallery: Gallery, view: View) -> Figure:
-    """Draw events in a grid with one colour scale, logarithmic in the pixel value.
-
-    The first axis runs to the right, the second upwards; pixel i spans [i, i+1), so that a position of
-    3.5 is the middle of pixel 3.
-
-    Args:
-        gallery: at least one event.
-        view: geometry, axes and unit.
-    """
-    n = len(gallery.images)
-    n_columns = min(n, N_COLUMNS)
-    n_rows = -(-n // n_columns)
-    with drawing():
-        figure = Figure(figsize=(PANEL * max(n_columns, 2) + 1.0, (PANEL + 0.28) * n_rows + 0.75))
-        grid = np.atleast_1d(figure.subplots(n_rows, n_columns, squeeze=False)).ravel()
-        top = float(np.log1p(max(float(gallery.images.max()), 1.0)))
-        image = None
-        for number, axes in enumerate(grid):
-            if number >= n:
-                axes.set_axis_off()
-                continue
-            image = draw_event(axes, gallery.images[number], view, top)
-            draw_points(axes, gallery.true_points[number], gallery.pred_points[number])
-            axes.set_title(gallery.captions[number], fontsize=10)
-            axes.tick_params(labelbottom=number >= n - n_columns, labelleft=number % n_columns == 0)
-        _label(figure, grid, n_columns, n, view)
-        if image is not None:
-            _colour_bar(figure, image, grid, view)
-        _legend(figure, gallery)
-        return figure
-
-
-def draw_event(axes: Axes, image: NDArray[Any], view: View, top: float) -> AxesImage:
-    """Draw one image: log1p of the pixel value, row axis to the right, column axis upwards.
-
-    Args:
-        axes: where to.
-        image: pixel values, shape (row, col).
-        view: geometry.
-        top: log1p of the value that has the brightest colour.
-    """
-    n_rows, n_cols = image.shape
-    drawn = axes.imshow(
-        np.log1p(image.astype(np.float64)).T,
-        origin="lower",
-        extent=(0, n_rows, 0, n_cols),
-        vmin=0,
-        vmax=top,
-        cmap="inferno",
-        interpolation="nearest",
-    )
-    for axis, length in ((axes.xaxis, n_rows), (axes.yaxis, n_cols)):
-        axis.set_ticks(np.arange(0, length + 1, max(length // 4, 1)))
-        axis.set_tick_params(which="minor", size=0)
-    axes.tick_params(labelsize=9, direction="out", top=False, right=False)
-    return drawn
-
-
-def draw_points(axes: Axes, true: NDArray[np.float64], pred: NDArray[np.float64]) -> None:
-    """Mark positions: true ones with open circles, predicted ones with crosses.
-
-    Args:
-        axes: with an image of `draw_event`.
-        true: (along rows, along columns), pixels, shape (point, 2); NaN is not drawn.
-        pred: the same.
-    """
-    style: dict[str, Any] = {"linestyle": "none", "clip_on": True}
-    axes.plot(true[:, 0], true[:, 1], marker="o", markersize=9, mfc="none", mec="white", mew=2.6, **style)
-    axes.plot(true[:, 0], true[:, 1], marker="o", markersize=9, mfc="none", mec="#0b8f3c", mew=1.4, **style)
-    axes.plot(pred[:, 0], pred[:, 1], marker="x", markersize=7, mec="white", mew=3.0, **style)
-    axes.plot(pred[:, 0], pred[:, 1], marker="x", markersize=7, mec="#0b5cad", mew=1.6, **style)
-    axes.autoscale(False)
-
-
-def _label(figure: Figure, grid: NDArray[Any], n_columns: int, n: int, view: View) -> None:
-    for number in range(n):
-        if number >= n - n_columns:
-            grid[number].set_xlabel(with_unit(view.axes[0], "px"), fontsize=10)
-        if number % n_columns == 0:
-            grid[number].set_ylabel(with_unit(view.axes[1], "px"), fontsize=10)
-
-
-def _colour_bar(figure: Figure, image: AxesImage, grid: NDArray[Any], view: View) -> None:
-    bar = figure.colorbar(image, ax=list(grid), aspect=35, pad=0.015, fraction=0.03)
-    top = float(np.expm1(image.get_clim()[1]))
-    values = [0] + [10**power for power in range(int(np.log10(max(top, 1))) + 1)]
-    bar.set_ticks(list(np.log1p(values)))
-    bar.ax.minorticks_off()
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{round(np.expm1(v)):,}"))
-    bar.set_label(f"{view.unit} per pixel")
-
-
-def _legend(figure: Figure, gallery: Gallery) -> None:
-    handles = []
-    if np.isfinite(gallery.true_points).any():
-        handles.append(
-            Line2D(
-                [],
-                [],
-                linestyle="none",
-                marker="o",
-                mfc="none",
-                mec="#0b8f3c",
-                mew=1.6,
-                label="true position",
-            )
-        )
-    if np.isfinite(gallery.pred_points).any():
-        handles.append(
-            Line2D([], [], linestyle="none", marker="x", mec="#0b5cad", mew=1.6, label="predicted position")
-        )
-    if handles:
-        figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=10)
+def _values(kind: str, values: Mapping[str, float | None], detector: Detector) -> list[str]:
+    """Values of one quantity on one line; 0 and NaN stand for an electron that is not there."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for column, value in values.items():
+        if value is not None and np.isfinite(value) and value != 0:
+            groups.setdefault((column_label(column), detector.unit(column)), []).append(f"{value:.3f}")
+    return [f"{kind} {label} {', '.join(texts)} {unit}" for (label, unit), texts in groups.items()]

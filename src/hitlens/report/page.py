@@ -11,6 +11,7 @@ import polars as pl
 from hitlens.detector import Detector
 from hitlens.evaluate.results import Results
 from hitlens.report.drawn import DrawnFigure, all_figures
+from hitlens.report.gallery import Gallery
 from hitlens.report.render import render
 from hitlens.report.tables import (
     Table,
@@ -143,7 +144,14 @@ def reading_warnings(results: Results) -> list[str]:
 def _data_facts(results: Results) -> list[Table]:
     if not results.data:
         return []
-    return [table("Source", ["", "value"], [list(pair) for pair in results.data.items()], numeric=99)]
+    return [
+        table(
+            "Where the events are from",
+            ["", "value"],
+            [list(pair) for pair in results.data.items()],
+            numeric=99,
+        )
+    ]
 
 
 def _training_table(content: ReportContent) -> Table | None:
@@ -159,9 +167,21 @@ def _training_table(content: ReportContent) -> Table | None:
         rows.append([f"best epoch (validation {content.metric_name})", f"{int(best) + 1} ({score:.5g})"])
     last = history["val_metric"].tail(5)
     rows.append([f"validation {content.metric_name} in the last {len(last)} epochs", _range(last)])
-    return table("Training", ["", "value"], rows)
+    return table("How the training went", ["", "value"], rows)
 
 
 def _range(values: pl.Series) -> str:
     numbers = [float(value) for value in values.to_list() if value is not None]
     return f"{min(numbers):.5g} to {max(numbers):.5g}" if numbers else "none"
+
+
+def render_gallery(gallery: Gallery, picture: bytes, title: str) -> str:
+    """Return a page with one gallery.
+
+    Args:
+        gallery: what is shown.
+        picture: it, drawn, as the content of a PNG file.
+        title: heading of the page.
+    """
+    drawn = DrawnFigure(gallery.name, picture, "png", gallery.caption, gallery.alt, wide=True)
+    return render("gallery.html", title=title, heading=gallery.title, figure=drawn)

@@ -1,0 +1,58 @@
+"""``hitlens evaluate``: the numbers and the report of a trained run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Run folder, as 'hitlens train' left it.")],
+    split: Annotated[
+        str | None,
+        typer.Option(help="Events to evaluate: test or validation; the run's setting if left out."),
+    ] = None,
+    cut: Annotated[
+        float | None,
+        typer.Option(help="Score from which an event is called signal; the run's setting if left out."),
+    ] = None,
+    baselines: Annotated[
+        bool | None,
+        typer.Option("--baselines/--no-baselines", help="Run the detector's own methods on the same events."),
+    ] = None,
+    baseline_events: Annotated[
+        int | None, typer.Option(help="Give them at most so many events; 0 means all.")
+    ] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option("--data", "-d", help="Where the event files are now, if they were moved."),
+    ] = None,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Evaluate a split that was evaluated before; the report will say so."),
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress bar.")] = False,
+) -> None:
+    """Evaluate a run: every number with its interval, beside baselines, and a report of one page."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from hitlens.cli.tables import terminal_table
+    from hitlens.report.tables import summary_table
+    from hitlens.workflow.evaluation import evaluate_run
+
+    asked = {"split": split, "cut": cut, "baselines": baselines, "baseline_events": baseline_events}
+    changes = {name: value for name, value in asked.items() if value is not None}
+    with Progress(console=Console(stderr=True), transient=True, disable=quiet) as bar:
+        tasks = {}
+
+        def show(words: str, done: int, total: int) -> None:
+            if words not in tasks:
+                tasks[words] = bar.add_task(words, total=total)
+            bar.update(tasks[words], completed=done)
+
+        results = evaluate_run(run, files=data, again=again, progress=show, **changes)
+    Console().print(terminal_table(summary_table(results)))
+    typer.echo(f"Numbers: {run / 'metrics.json'}. Report: {run / 'report.html'}")

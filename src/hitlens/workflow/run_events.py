@@ -1,0 +1,85 @@
+"""The events behind a run's predictions: read again, and matched by their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from hitlens.config import DataConfig, RunConfig, load_config
+from hitlens.detector import ReadReport
+from hitlens.errors import DataError, RunError
+from hitlens.events import Events
+from hitlens.workflow import runs
+from hitlens.workflow.data import read_events
+
+
+def read_run_config(folder: Path) -> RunConfig:
+    """Return the settings of a run.
+
+    Raises:
+        RunError: the folder holds no settings of a single run.
+    """
+    path = folder / runs.CONFIG
+    if not path.is_file():
+        raise RunError(f"{folder} is not a run of hitlens: it has no {runs.CONFIG}.")
+    config = load_config(path)
+    if not isinstance(config, RunConfig):
+        raise RunError(f"{path} describes a study of several runs. Give the folder of one of them.")
+    return config
+
+
+def read_data(config: DataConfig, detector: str, files: Sequence[Path] | None = None) -> Events:
+    """Read the events of a run as its training did.
+
+    Args:
+        config: what to read.
+        detector: name of the detector.
+        files: where the files are now, if they were moved; None takes the settings'.
+
+    Raises:
+        NotFoundError: a file is missing.
+        FileFormatError: a file cannot be read.
+    """
+    events = read_events(
+        list(files) if files else [Path(file) for file in config.files],
+        detector,
+        layout=config.layout or None,
+        on_bad_event=config.on_bad_event,
+        options=config.options,
+        report=ReadReport([]),
+    )
+    if config.selection:
+        events = events.filter(config.selection)
+    return events.select(slice(0, config.max_events)) if config.max_events else events
+
+
+def match_events(table: pl.DataFrame, events: Events, key: Sequence[str]) -> NDArray[np.int64]:
+    """Return the position among events of each row of a predictions table, shape (row,).
+
+    Args:
+        table: with the key columns.
+        events: those to look in; of several with one key the first counts.
+        key: columns that together name an event.
+
+    Raises:
+        DataError: an event of the table is not among them.
+    """
+    where = events.truth.select(key).with_row_index("position").unique(subset=list(key), keep="first")
+    found = table.select(key).join(where, on=list(key), how="left", maintain_order="left")["position"]
+    if found.null_count():
+        row = table.select(key).row(int(found.is_null().arg_max() or 0))
+        raise DataError(
+            f"{found.null_count():,} of {len(table):,} predicted events are not in the event files, first "
+            f"{dict(zip(key, row, strict=True))}. Give the files the predictions were made from."
+        )
+    return found.to_numpy().astype(np.int64)
+
+
+def images_of(events: Events, rows: NDArray[Any], view: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return the dense images of some events, shape (event, row, col)."""
+    return events.select(rows).dense(view, shape)
