@@ -12,7 +12,7 @@ def evaluate(
     run: Annotated[Path, typer.Argument(help="Run folder, as 'hitlens train' left it.")],
     split: Annotated[
         str | None,
-        typer.Option(help="Events to evaluate: test or validation; the run's setting if left out."),
+        typer.Option(help="Events to evaluate: test or validation; else the run's setting."),
     ] = None,
     cut: Annotated[
         float | None,
