@@ -53,7 +53,8 @@ def inspect(
             progress=lambda n_events: bar.advance(task, n_events),
         )
     console = Console()
-    console.print(f"[bold]{report.title}[/bold]: {report.n_events:,} events", highlight=False)
+    events = "event" if report.n_events == 1 else "events"
+    console.print(f"[bold]{report.title}[/bold]: {report.n_events:,} {events}", highlight=False)
     for table in tables(report):
         console.print()
         console.print(table)

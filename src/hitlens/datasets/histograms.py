@@ -61,7 +61,7 @@ class GrowingHistogram:
             return
         low, high = float(array.min()), float(array.max())
         if self._exponent is None:
-            spread = (high - low) or max(abs(high), 1.0) * 2.0**-10
+            spread = (high - low) or abs(high) or 1.0
             self._exponent = math.ceil(math.log2(spread / self.n_bins))
         self._grow_to(low, high)
         places = np.floor(np.ldexp(array, -self._exponent)).astype(np.int64) - self._first
