@@ -121,12 +121,13 @@ def test_busy_server_is_asked_again(file_server, paths):
     assert len(file_server.asked) == 3
 
 
-def test_gives_up_after_the_attempts(file_server, paths, tmp_path):
+def test_gives_up_after_the_attempts(file_server, paths, tmp_path, caplog):
     file_server.statuses = [503] * 9
     with pytest.raises(FetchError, match=r"in 3 attempts: HTTP 503"):
         download(file_server.url(), *paths, settings=QUICK)
     assert len(file_server.asked) == 3
-    assert not paths[0].exists()
+    assert names(tmp_path) == []
+    assert "HTTP 503 Service Unavailable. Trying again" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,7 @@ def test_what_is_not_there_is_said_at_once(file_server, paths, path, message):
     with pytest.raises(FetchError, match=message):
         download(file_server.url(path), *paths, settings=QUICK)
     assert len(file_server.asked) == 1
-    assert not paths[0].exists()
+    assert not any(path.exists() for path in paths)
 
 
 def test_web_page_is_not_a_file(file_server, paths):
@@ -183,3 +184,12 @@ def test_second_process_is_turned_away(file_server, paths):
         with pytest.raises(FetchError, match="Another process"):
             download(file_server.url(), *paths, settings=QUICK)
     assert file_server.asked == []
+
+
+def test_a_part_another_process_has_just_begun_is_left_alone(file_server, paths):
+    fcntl = pytest.importorskip("fcntl")
+    with paths[1].open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(FetchError):
+            download(file_server.url(), *paths, settings=QUICK)
+        assert paths[1].exists()

@@ -108,29 +108,44 @@ def download(
         FetchError: the server refuses, has no such file, or broke off too often; or another process is
             downloading the same file.
     """
-    settings = settings or DownloadSettings()
-    failures, resumed = 0, False
     part.parent.mkdir(parents=True, exist_ok=True)
     with part.open("ab") as target:
         _claim(target, part)
-        resumed = target.tell() > 0
-        while True:
-            before = target.tell()
-            try:
-                resumed = _go_on(url, target, part, settings, progress) and resumed
-                break
-            except _CANNOT_BE_ASKED as error:
-                raise FetchError(f"{url!r} is not an address that can be fetched: {error}.") from None
-            except (_BrokenOff, urllib3.exceptions.HTTPError, requests.RequestException, OSError) as error:
-                failures = 1 if target.tell() > before else failures + 1
-                if failures >= settings.attempts:
-                    raise FetchError(_explain(url, error, target.tell(), settings)) from error
-                wait_s = min(settings.wait_s * 2 ** (failures - 1), _LONGEST_WAIT_S)
-                log.warning("%s: %s; trying again in %g s", url, error, wait_s)
-                time.sleep(wait_s)
+        try:
+            resumed = _persist(url, target, part, settings or DownloadSettings(), progress)
+        except BaseException:
+            if not target.tell():
+                forget_part(part)
+            raise
     part.replace(destination)
     forget_part(part)
     return resumed
+
+
+def _persist(
+    url: str, target: IO[bytes], part: Path, settings: DownloadSettings, progress: Progress | None
+) -> bool:
+    """Ask again after each failure that may pass; return whether bytes of an earlier call were used."""
+    failures, resumed = 0, target.tell() > 0
+    while True:
+        before = target.tell()
+        try:
+            return _go_on(url, target, part, settings, progress) and resumed
+        except _CANNOT_BE_ASKED as error:
+            raise FetchError(f"{url!r} is not an address that can be fetched: {error}.") from None
+        except (_BrokenOff, urllib3.exceptions.HTTPError, requests.RequestException, OSError) as error:
+            failures = 1 if target.tell() > before else failures + 1
+            problem = _problem(url, error, settings)
+            if failures >= settings.attempts:
+                kept = f" {target.tell():,} bytes are kept: the same command goes on from there."
+                raise FetchError(
+                    f"Could not fetch {url} in {settings.attempts} attempts: {problem}"
+                    + (kept if target.tell() else "")
+                ) from error
+            wait_s = min(settings.wait_s * 2 ** (failures - 1), _LONGEST_WAIT_S)
+            log.warning("%s Trying again in %g s.", problem, wait_s)
+            time.sleep(wait_s)
+        resumed = resumed and target.tell() > 0
 
 
 def _go_on(
@@ -139,7 +154,7 @@ def _go_on(
     """Make one request for what is missing; return whether it continued what was there."""
     origin = _Origin.load(part)
     if origin is None or origin.url != url:
-        target.truncate(0)
+        _empty(target)
         origin = _Origin(url)
     start = target.seek(0, os.SEEK_END)
     headers = {"Accept-Encoding": "identity"}
@@ -154,10 +169,14 @@ def _go_on(
         continued, n_bytes = _where_it_starts(response, start, origin, target)
         _Origin(url, _validator(response), n_bytes).save(part)
         if not continued:
-            target.truncate(0)
-            target.seek(0)
+            _empty(target)
         _copy_body(response, target, n_bytes, settings, progress)
     return continued
+
+
+def _empty(target: IO[bytes]) -> None:
+    target.seek(0)
+    target.truncate()
 
 
 def _copy_body(
@@ -211,7 +230,7 @@ def _where_it_starts(
     n_bytes = int(match[2]) if match and match[2] != "*" else None
     changed = origin.n_bytes is not None and n_bytes is not None and n_bytes != origin.n_bytes
     if match is None or int(match[1]) != start or changed:
-        target.truncate(0)
+        _empty(target)
         raise _BrokenOff("the server's file does not continue the partial one; starting over")
     return True, n_bytes
 
@@ -256,19 +275,17 @@ def exclusive(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _explain(url: str, error: BaseException, n_bytes: int, settings: DownloadSettings) -> str:
+def _problem(url: str, error: BaseException, settings: DownloadSettings) -> str:
+    """Say in one sentence what went wrong, and what to look at."""
     host = urllib3.util.parse_url(url).netloc or url
     causes = tuple(_causes(error))
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        problem = f"{host} refused the connection. Is the address right, and the server running?"
-    elif any(isinstance(cause, socket.gaierror | urllib3.exceptions.NameResolutionError) for cause in causes):
-        problem = f"the host {host} was not found. Is this machine on the network, and the address right?"
-    elif any(isinstance(cause, TimeoutError | requests.Timeout) for cause in causes):
-        problem = f"{host} did not answer within {settings.timeout_s:g} s."
-    else:
-        problem = f"{error}."
-    kept = f" {n_bytes:,} bytes are kept: the same command goes on from there." if n_bytes else ""
-    return f"Could not fetch {url} in {settings.attempts} attempts: {problem}{kept}"
+        return f"{host} refused the connection. Is the address right, and the server running?"
+    if any(isinstance(cause, socket.gaierror | urllib3.exceptions.NameResolutionError) for cause in causes):
+        return f"The host {host} was not found. Is this machine on the network, and the address right?"
+    if any(isinstance(cause, TimeoutError | requests.Timeout) for cause in causes):
+        return f"{host} did not answer within {settings.timeout_s:g} s."
+    return f"{str(error).rstrip('.')}."
 
 
 def _causes(error: object) -> Iterator[BaseException]:
