@@ -21,6 +21,8 @@ from hitlens.cli.simulate import simulate
 from hitlens.cli.train import train
 from hitlens.errors import HitlensError
 
+__all__ = ["app", "main"]
+
 app = typer.Typer(
     name="hitlens",
     help="Detector images into physics: numbers with error bars, baselines and guards.",
@@ -33,15 +35,21 @@ for command in (simulate, fetch, convert, inspect, recipes, train, predict, eval
     app.command(command.__name__)(command)
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"hitlens {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def common_options(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop."),
+    ] = False,
     verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; twice for all.")] = 0,
 ) -> None:
     """Set up logging; the only place that does."""
-    if version:
-        typer.echo(f"hitlens {__version__}")
-        raise typer.Exit
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
 

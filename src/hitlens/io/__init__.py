@@ -1,1 +1,12 @@
 """Files in and out: the native events file, text tables of numbers, and writing in one piece."""
+
+__all__ = [
+    "atomic",
+    "download",
+    "fetch",
+    "native",
+    "native_format",
+    "native_writer",
+    "text",
+    "text_kernels",
+]

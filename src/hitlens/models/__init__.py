@@ -14,6 +14,20 @@ from hitlens.models.dense import Dense, DenseConfig, Logistic, LogisticConfig
 from hitlens.models.plain_cnn import PlainCnn, PlainCnnConfig
 from hitlens.models.residual_cnn import ResidualCnn, ResidualCnnConfig
 
+__all__ = [
+    "MODELS",
+    "Architecture",
+    "Dense",
+    "DenseConfig",
+    "Logistic",
+    "LogisticConfig",
+    "PlainCnn",
+    "PlainCnnConfig",
+    "ResidualCnn",
+    "ResidualCnnConfig",
+    "build_network",
+]
+
 
 @dataclass(frozen=True)
 class Architecture:

@@ -1,1 +1,6 @@
-"""simulate."""
+"""Physics shared by detectors: light sharing between pixels, and its kernels compiled."""
+
+__all__ = [
+    "compile",
+    "light",
+]

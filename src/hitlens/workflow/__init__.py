@@ -1,1 +1,64 @@
-"""workflow."""
+"""Plain functions that chain the stages: what the command line and a notebook call.
+
+The only place where names of detectors, tasks, models and recipes become objects.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hitlens.config import load_config
+    from hitlens.workflow.data import convert, iterate_events, open_writer, read_events
+    from hitlens.workflow.evaluation import evaluate_run
+    from hitlens.workflow.fetching import fetch
+    from hitlens.workflow.inspection import inspect_files
+    from hitlens.workflow.prediction import open_model, predict_events, predict_files
+    from hitlens.workflow.simulation import simulate, simulate_to_file
+    from hitlens.workflow.training import train
+
+__all__ = [
+    "convert",
+    "evaluate_run",
+    "fetch",
+    "inspect_files",
+    "iterate_events",
+    "load_config",
+    "open_model",
+    "open_writer",
+    "predict_events",
+    "predict_files",
+    "read_events",
+    "simulate",
+    "simulate_to_file",
+    "train",
+]
+
+#: Where each function lives; imported at first use, so that reading a file needs no torch.
+_HOMES = {
+    "convert": "hitlens.workflow.data",
+    "evaluate_run": "hitlens.workflow.evaluation",
+    "fetch": "hitlens.workflow.fetching",
+    "inspect_files": "hitlens.workflow.inspection",
+    "iterate_events": "hitlens.workflow.data",
+    "load_config": "hitlens.config",
+    "open_model": "hitlens.workflow.prediction",
+    "open_writer": "hitlens.workflow.data",
+    "predict_events": "hitlens.workflow.prediction",
+    "predict_files": "hitlens.workflow.prediction",
+    "read_events": "hitlens.workflow.data",
+    "simulate": "hitlens.workflow.simulation",
+    "simulate_to_file": "hitlens.workflow.simulation",
+    "train": "hitlens.workflow.training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'hitlens.workflow' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return __all__

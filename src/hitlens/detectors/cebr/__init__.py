@@ -9,6 +9,8 @@ from hitlens.detectors.cebr import description
 from hitlens.detectors.cebr.files import EXTRA_COLUMNS, LAYOUTS
 from hitlens.events import Events
 
+__all__ = ["DETECTOR"]
+
 
 def _simulator() -> Simulator:
     from hitlens.detectors.cebr.simulate import CebrSimulator
