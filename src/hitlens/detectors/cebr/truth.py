@@ -88,7 +88,7 @@ def truth_table(
     key = [names, pl.Series("event", positions, dtype=pl.Int64)]
     if values is None:
         return pl.DataFrame(key)
-    columns = np.ascontiguousarray(values.T, dtype=np.float64)
+    columns = np.array(values.T, dtype=np.float64, order="C")
     single = columns[3] == 0
     columns[4:, single] = np.nan
     n_electrons = pl.Series("n_electrons", np.where(single, 1, 2).astype(np.uint8))
