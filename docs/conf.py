@@ -25,7 +25,8 @@ extensions = [
     "sphinx.ext.viewcode",
 ]
 source_suffix = {".md": "markdown"}
-exclude_patterns = ["_build"]
+# These two are included by pages that introduce them.
+exclude_patterns = ["_build", "reference/generated/command_line.md", "reference/generated/recipe_keys.md"]
 html_theme = "furo"
 html_title = f"hitlens {release}"
 html_static_path: list[str] = []
@@ -45,15 +46,19 @@ default_role = "code"
 
 
 def read_as_markdown(app: Any, what: str, name: str, thing: object, options: Any, lines: list[str]) -> None:
-    """Turn fenced blocks of docstrings into literal blocks, and let |x| be an absolute value."""
+    """Turn fenced blocks of docstrings into literal blocks, and take |x| and name_ for what they look like."""
     inside = False
     changed: list[str] = []
     for line in lines:
         if re.match(r"\s*```", line):
             inside = not inside
             changed += ["", "::", ""] if inside else [""]
+        elif inside or line.lstrip().startswith((">>>", "...")):
+            changed.append(f"    {line}" if inside else line)
         else:
-            changed.append(f"    {line}" if inside else re.sub(r"(?<![`|\\])\|(?=[\w(])", r"\\|", line))
+            parts = line.split("`")
+            parts[::2] = [re.sub(r"\|(?=[\w(])|(?<=\w)_(?=\W|$)", r"\\\g<0>", part) for part in parts[::2]]
+            changed.append("`".join(parts))
     lines[:] = changed
 
 

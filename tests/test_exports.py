@@ -42,7 +42,7 @@ def test_public_names_are_listed_and_there(name: str) -> None:
     assert listed, f"{name} must export something"
     assert len(set(listed)) == len(listed)
     if set(listed) & modules_of(package):
-        assert set(listed) == modules_of(package)
+        assert set(listed) == modules_of(package), f"__all__ of {name} must list its modules"
         for module in listed:
             assert importlib.import_module(f"{name}.{module}").__doc__
     else:
