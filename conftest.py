@@ -14,8 +14,8 @@ from sybil import Example, Sybil
 from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser, SkipParser
 
 
-def run_shell(example: Example) -> str | None:
-    """Run a ``bash`` block as a reader would; the error output is the failure's message."""
+def run_shell(example: Example) -> None:
+    """Run a ``bash`` block as a reader would; what it printed is the failure's message."""
     environment = dict(os.environ)
     environment["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), environment.get("PATH", "")))
     done = subprocess.run(
@@ -26,9 +26,8 @@ def run_shell(example: Example) -> str | None:
         timeout=300,
         check=False,
     )
-    if done.returncode == 0:
-        return None
-    return f"exit code {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    if done.returncode != 0:
+        raise AssertionError(f"exit code {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
 
 
 def enter_empty_folder(namespace: dict[str, Any]) -> None:

@@ -46,7 +46,7 @@ default_role = "code"
 
 
 def read_as_markdown(app: Any, what: str, name: str, thing: object, options: Any, lines: list[str]) -> None:
-    """Turn fenced blocks of docstrings into literal blocks, and take |x| and name_ for what they look like."""
+    """Turn fenced blocks of docstrings into literal blocks; take |x| and name_ for what they look like."""
     inside = False
     changed: list[str] = []
     for line in lines:
