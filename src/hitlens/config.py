@@ -78,10 +78,10 @@ class RunConfig(BaseModel):
     detector: str
     task: str
     data: DataConfig = DataConfig()
-    split: SplitConfig = SplitConfig()  # type: ignore[call-arg]
-    model: ModelConfig = ModelConfig()  # type: ignore[call-arg]
-    train: TrainConfig = TrainConfig()  # type: ignore[call-arg]
-    evaluate: EvaluateConfig = EvaluateConfig()  # type: ignore[call-arg]
+    split: SplitConfig = SplitConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
 
 
 class StudyConfig(BaseModel):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from hitlens.errors import DataError, ModelFileError
 from hitlens.events import Events
 from hitlens.io.atomic import written_whole
 from hitlens.models import build_network
-from hitlens.models.matching import match_outputs
+from hitlens.models.matching import align_outputs
 from hitlens.models.preprocessing import Preprocessing, split_outputs
 
 #: Version of the metadata; raised when a reader of the old one would go wrong.
@@ -66,7 +65,7 @@ class ModelCard(BaseModel):
     seed: int = 0
     versions: dict[str, str] = {}
     best_epoch: int = -1
-    validation_score: float = math.nan
+    validation_score: float | None = None
     monitor: str = ""
 
 
@@ -145,10 +144,10 @@ class TrainedModel:
         return {head.name: self._answer(head, found[head.name]) for head in self.card.heads}
 
     def _answer(self, head: Task, values: list[torch.Tensor]) -> NDArray[Any]:
-        """Average over symmetries, sets matched to the first answer; then probabilities for classes."""
+        """Average over symmetries, sets aligned first; then probabilities for classes."""
         if head.kind == "set_regression":
             spread = values[0].new_tensor(self.card.preprocessing.targets[head.name].spread)
-            values = [match_outputs(part, values[0], len(head.elements), spread) for part in values]
+            values = [align_outputs(torch.stack(values), len(head.elements), spread)]
         mean = torch.stack(values).mean(dim=0)
         if head.is_classification:
             scaled = mean / self.card.temperature.get(head.name, 1.0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import signal
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,10 +123,10 @@ def run_training(
         enable_version_counter=False,
     )
     last = _last_checkpoint(folder) if resume else None
-    trainer = _trainer(config, precision, [checkpoints, *_callbacks(config, folder, monitor, mode)], progress)
-    with warnings.catch_warnings():
-        # The callback mentions once that it restores averaged weights; that is what a resume is for.
-        warnings.filterwarnings("ignore", message=".*WeightAveraging.*")
+    with _quiet_lightning():
+        trainer = _trainer(
+            config, precision, [checkpoints, *_callbacks(config, folder, monitor, mode)], progress
+        )
         interrupted = _fit(trainer, module, ResidentDataModule(data, train, validation, config), last)
     if not checkpoints.best_model_path:
         raise RunError(
@@ -173,9 +175,6 @@ def _fit(
 ) -> bool:
     """Run the loop; return whether Ctrl-C ended it."""
     handler = signal.getsignal(signal.SIGINT)
-    quiet = logging.getLogger("pytorch_lightning.utilities.rank_zero")
-    level = quiet.level
-    quiet.setLevel(logging.WARNING)
     try:
         trainer.fit(module, datamodule=data, ckpt_path=last, weights_only=True if last else None)
     except SystemExit:
@@ -184,9 +183,26 @@ def _fit(
             raise
         signal.signal(signal.SIGINT, handler)
         return True
-    finally:
-        quiet.setLevel(level)
     return False
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep Lightning's banners, and warnings no user can act on, off the screen."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            # torch renamed a class that Lightning still asks for.
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+            # A callback says that it restores averaged weights; that is what a resume is for.
+            warnings.filterwarnings("ignore", message=".*WeightAveraging.*")
+            # Checkpoints of the interrupted part are wanted where they are.
+            warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _last_checkpoint(folder: Path) -> Path | None:

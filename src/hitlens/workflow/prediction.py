@@ -18,7 +18,7 @@ from hitlens.evaluate.predictions import Predictions, value_column, write_predic
 from hitlens.events import Events
 from hitlens.models.trained import TrainedModel, load_model, read_card
 from hitlens.train.hardware import cpu_has_bfloat16
-from hitlens.workflow.data import iterate_events
+from hitlens.workflow.data import OnBadEvent, iterate_events
 
 
 def open_model(path: Path) -> TrainedModel:
@@ -54,7 +54,7 @@ def predict_files(
     *,
     layout: str | None = None,
     options: Mapping[str, str] | None = None,
-    on_bad_event: str = "raise",
+    on_bad_event: OnBadEvent = "raise",
     report: ReadReport | None = None,
 ) -> Predictions:
     """Predict files block by block and write the predictions to one file.

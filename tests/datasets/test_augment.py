@@ -1,0 +1,87 @@
+"""Symmetries act on images and truth alike."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from hitlens.datasets.augment import Augmentation, pixel_order
+from hitlens.detector import View
+from hitlens.detectors import get_detector
+from hitlens.errors import ConfigError
+
+CEBR = get_detector("cebr")
+POSITION, ENERGY = CEBR.task("single_position"), CEBR.task("single_energy")
+PAIR = CEBR.task("double")
+
+
+def spots(n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images with one bright pixel each, and the position of that pixel's centre."""
+    rng = np.random.default_rng(3)
+    pixel = rng.integers(0, 16, (n, 2))
+    images = np.zeros((n, 16, 16), dtype=np.uint16)
+    images[np.arange(n), pixel[:, 0], pixel[:, 1]] = 60_000
+    return torch.from_numpy(images), torch.from_numpy(pixel + 0.5).float()
+
+
+def brightest(images: torch.Tensor) -> torch.Tensor:
+    flat = images.int().flatten(1).argmax(dim=1)
+    return torch.stack([flat // 16, flat % 16], dim=1) + 0.5
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_the_position_follows_the_spot(number: int) -> None:
+    augmentation = Augmentation(CEBR, [POSITION])
+    images, position = spots(64)
+    numbers = torch.full((64,), number)
+    changed = augmentation.images("anode", images, numbers)
+    assert changed.dtype == torch.uint16
+    torch.testing.assert_close(brightest(changed), augmentation.target(POSITION, position, numbers))
+
+
+@pytest.mark.parametrize("head", [POSITION, PAIR])
+def test_undoing_gives_back_the_target(head: object) -> None:
+    augmentation = Augmentation(CEBR, [head])  # type: ignore[list-item]
+    values = torch.rand(40, head.n_outputs) * 16  # type: ignore[attr-defined]
+    numbers = augmentation.draw(40, torch.device("cpu"))
+    moved = augmentation.target(head, values, numbers)  # type: ignore[arg-type]
+    torch.testing.assert_close(augmentation.undo_target(head, moved, numbers), values)  # type: ignore[arg-type]
+    assert not torch.allclose(moved, values)
+
+
+def test_the_eight_symmetries_differ_and_form_a_group() -> None:
+    view = CEBR.view("anode")
+    orders = [tuple(pixel_order(view, s)) for s in (None, *CEBR.symmetries)]
+    assert len(set(orders)) == 8
+    for one in orders:
+        for other in orders:
+            assert tuple(np.array(one)[list(other)]) in orders
+
+
+def test_energy_does_not_move() -> None:
+    augmentation = Augmentation(CEBR, [ENERGY])
+    values = torch.rand(8, 1)
+    assert torch.equal(augmentation.target(ENERGY, values, torch.arange(8)), values)
+
+
+def test_draws_use_every_symmetry() -> None:
+    drawn = Augmentation(CEBR, [ENERGY]).draw(1000, torch.device("cpu"))
+    assert set(drawn.tolist()) == set(range(8))
+
+
+def test_an_unknown_symmetry_is_refused() -> None:
+    with pytest.raises(ConfigError, match="rotate"):
+        Augmentation(CEBR, [ENERGY], ["rotate"])
+
+
+def test_a_transposition_needs_a_square() -> None:
+    oblong = View(name="anode", shape=(4, 6), axes=("x", "y"), pitch_mm=(1, 1), unit="photons")
+    with pytest.raises(ConfigError, match="square"):
+        pixel_order(oblong, next(s for s in CEBR.symmetries if s.transpose))
+
+
+def test_a_symmetry_that_leaves_the_task_is_refused() -> None:
+    half = POSITION.model_copy(update={"columns": ("x_1_px",), "units": ("px",)})
+    with pytest.raises(ConfigError, match="y_1_px"):
+        Augmentation(CEBR, [half])

@@ -1,0 +1,58 @@
+"""Resident batches: every event once an epoch, the same order for the same seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import torch
+
+from hitlens.datasets.resident import ResidentData, ResidentLoader
+from hitlens.detectors import get_detector
+from hitlens.events import Events
+
+CEBR = get_detector("cebr")
+N = 50
+EVENTS = Events(
+    {"anode": np.arange(N * 256, dtype=np.uint16).reshape(N, 16, 16)},
+    pl.DataFrame({"file": ["a"] * N, "event": range(N), "n_electrons": [1, 2] * (N // 2)}),
+    "cebr",
+)
+DATA = ResidentData.from_events(EVENTS, CEBR, (CEBR.task("multiplicity"),))
+
+
+def first_pixels(loader: ResidentLoader) -> list[int]:
+    return [int(value) // 256 for batch in loader for value in batch.images["anode"][:, 0, 0].tolist()]
+
+
+def test_pixels_stay_integers_and_are_not_copied() -> None:
+    assert DATA.everything.images["anode"].dtype == torch.uint16
+    assert DATA.everything.images["anode"].data_ptr() == EVENTS.dense("anode").ctypes.data
+
+
+def test_one_pass_hands_out_every_event_once() -> None:
+    loader = ResidentLoader(DATA, np.arange(5, 45), 16, shuffle_seed=(1, 0))
+    assert len(loader) == 3
+    assert sorted(first_pixels(loader)) == list(range(5, 45))
+
+
+def test_order_depends_on_the_seed_alone() -> None:
+    def order(*seed: int) -> list[int]:
+        return first_pixels(ResidentLoader(DATA, np.arange(N), 8, shuffle_seed=seed))
+
+    assert order(1, 0) == order(1, 0)
+    assert order(1, 0) != order(1, 1)
+
+
+def test_without_a_seed_the_order_is_kept() -> None:
+    assert first_pixels(ResidentLoader(DATA, np.arange(N), 8)) == list(range(N))
+
+
+def test_targets_go_with_their_images() -> None:
+    for batch in ResidentLoader(DATA, np.arange(N), 8, shuffle_seed=(1,)):
+        event = batch.images["anode"][:, 0, 0].int() // 256
+        assert torch.equal(batch.targets["multiplicity"][:, 0].int(), event % 2)
+
+
+def test_the_smaller_last_batch_can_be_left_out() -> None:
+    loader = ResidentLoader(DATA, np.arange(N), 16, drop_last=True)
+    assert [len(batch) for batch in loader] == [16, 16, 16]

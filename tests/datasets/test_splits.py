@@ -1,0 +1,115 @@
+"""Splits: proportions, the guard against leaks, and hashes."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from hitlens.datasets.splits import SplitConfig, split_events
+from hitlens.errors import DataError, LeakageError
+from hitlens.events import Events
+
+KEY = ("file", "event")
+
+
+def events_of(n: int, n_files: int = 1) -> Events:
+    rng = np.random.default_rng(n)
+    truth = pl.DataFrame({"file": [f"f{i % n_files}" for i in range(n)], "event": list(range(n))})
+    return Events({"anode": rng.integers(1, 60_000, (n, 4, 4)).astype(np.uint16)}, truth, "demo")
+
+
+def with_copy(events: Events, source: int, target: int) -> Events:
+    images = events.dense("anode").copy()
+    images[target] = images[source]
+    return Events({"anode": images}, events.truth, events.detector)
+
+
+def strata(n: int) -> NDArray[np.int64]:
+    return (np.arange(n) % 10 == 0).astype(np.int64)
+
+
+@given(n=st.integers(20, 300), seed=st.integers(0, 1000))
+@settings(max_examples=25, deadline=None)
+def test_every_event_is_in_exactly_one_split(n: int, seed: int) -> None:
+    split = split_events(events_of(n), SplitConfig(seed=seed), key=KEY, strata=strata(n))
+    together = np.sort(np.concatenate([split.train, split.validation, split.test]))
+    assert np.array_equal(together, np.arange(n))
+
+
+def test_fractions_and_strata_are_kept() -> None:
+    split = split_events(events_of(1000), SplitConfig(), key=KEY, strata=strata(1000))
+    assert [len(split.train), len(split.validation), len(split.test)] == [600, 200, 200]
+    assert strata(1000)[split.test].sum() == 20
+
+
+def test_the_seed_decides() -> None:
+    events = events_of(100)
+    first = split_events(events, SplitConfig(seed=1), key=KEY)
+    assert first.hash == split_events(events, SplitConfig(seed=1), key=KEY).hash
+    assert first.hash != split_events(events, SplitConfig(seed=2), key=KEY).hash
+
+
+def test_whole_files_stay_together() -> None:
+    events = events_of(200, n_files=10)
+    split = split_events(events, SplitConfig(by="file"), key=KEY)
+    files = [
+        set(events.truth["file"][part].to_list()) for part in (split.train, split.validation, split.test)
+    ]
+    assert all(files)
+    assert not files[0] & files[1] and not files[0] & files[2] and not files[1] & files[2]
+    assert len(files[0]) == 6
+
+
+def test_too_few_files_are_refused() -> None:
+    with pytest.raises(DataError, match="at least 3 files"):
+        split_events(events_of(50, n_files=2), SplitConfig(by="file"), key=KEY)
+
+
+def leaking() -> Events:
+    events = events_of(100)
+    split = split_events(events, SplitConfig(), key=KEY)
+    return with_copy(events, int(split.train[0]), int(split.test[0]))
+
+
+def test_a_copied_image_across_splits_is_refused_with_the_list() -> None:
+    with pytest.raises(
+        LeakageError, match=r"1 events stand in more than one split[\s\S]*f0:\d+ \((train|test)\) = "
+    ):
+        split_events(leaking(), SplitConfig(), key=KEY)
+
+
+def test_a_repeated_key_across_splits_is_refused() -> None:
+    events = events_of(100)
+    split = split_events(events, SplitConfig(), key=KEY)
+    event = events.truth["event"].to_numpy().copy()
+    event[split.test[0]] = event[split.train[0]]
+    doubled = Events(events.images, events.truth.with_columns(event=pl.Series(event)), "demo")
+    with pytest.raises(LeakageError, match="identical image or key"):
+        split_events(doubled, SplitConfig(), key=KEY)
+
+
+def test_copies_can_be_dropped_and_are_counted() -> None:
+    split = split_events(leaking(), SplitConfig(on_duplicates="keep_first"), key=KEY)
+    assert split.n_dropped == 1
+    assert len(split.train) + len(split.validation) + len(split.test) == 99
+    assert (split.names(100) == "none").sum() == 1
+
+
+def test_blank_events_are_no_copies() -> None:
+    events = Events({"anode": np.zeros((50, 4, 4), np.uint16)}, events_of(50).truth, "demo")
+    assert split_events(events, SplitConfig(), key=KEY).n_dropped == 0
+
+
+def test_too_few_events_are_refused() -> None:
+    with pytest.raises(DataError, match="Too few events"):
+        split_events(events_of(1), SplitConfig(), key=KEY)
+
+
+def test_fractions_must_add_up() -> None:
+    with pytest.raises(ValidationError, match="must be 1"):
+        SplitConfig(train=0.8, validation=0.3, test=0.2)

@@ -1,0 +1,59 @@
+"""Targets: what each head is to predict, and where it is defined."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from hitlens.datasets.targets import encode_target, strata_of
+from hitlens.detectors import get_detector
+from hitlens.errors import DataError, SelectionError
+
+CEBR = get_detector("cebr")
+NAN = float("nan")
+TRUTH = pl.DataFrame(
+    {
+        "n_electrons": [1, 2, None],
+        "energy_1_mev": [0.5, 0.2, 0.1],
+        "x_1_px": [1.0, 2.0, 3.0],
+        "y_1_px": [4.0, 5.0, 6.0],
+        "energy_2_mev": [0.0, 0.3, 0.0],
+        "x_2_px": [NAN, 7.0, NAN],
+        "y_2_px": [NAN, 8.0, NAN],
+    }
+)
+
+
+def test_classes_and_unknown_events() -> None:
+    target = encode_target(TRUTH, CEBR.task("multiplicity"))
+    assert target.values[:2, 0].tolist() == [0.0, 1.0]
+    assert target.defined.tolist() == [True, True, False]
+
+
+def test_values_where_the_selection_holds() -> None:
+    target = encode_target(TRUTH, CEBR.task("double"))
+    assert target.defined.tolist() == [False, True, False]
+    assert target.values[1] == pytest.approx([0.2, 2, 5, 0.3, 7, 8])
+
+
+def test_a_missing_column_is_named() -> None:
+    with pytest.raises(SelectionError, match="x_1_px"):
+        encode_target(TRUTH.drop("x_1_px"), CEBR.task("single_position"))
+
+
+def test_targets_must_be_finite_where_defined() -> None:
+    with pytest.raises(DataError, match="finite"):
+        encode_target(TRUTH.with_columns(x_2_px=pl.lit(NAN)), CEBR.task("double_position"))
+
+
+def test_a_class_outside_the_task_is_refused() -> None:
+    task = CEBR.task("multiplicity").model_copy(update={"target": "n_electrons"})
+    with pytest.raises(DataError, match="classes 0 to 1"):
+        encode_target(TRUTH, task)
+
+
+def test_strata_tell_classes_apart() -> None:
+    strata = strata_of(TRUTH, (CEBR.task("multiplicity"),))
+    assert len(np.unique(strata)) == 3
+    assert strata[2] == 0

@@ -1,0 +1,104 @@
+"""Every architecture, on one and on two views: shapes, gradients, independence of the batch."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from hitlens.detector import View
+from hitlens.errors import ConfigError, NotFoundError
+from hitlens.models import MODELS, build_network
+
+SQUARE = View(name="anode", shape=(16, 16), axes=("x", "y"), pitch_mm=(3, 3), unit="photons")
+OBLONG = View(name="side", shape=(10, 14), axes=("plane", "cell"), pitch_mm=(1, 1), unit="counts")
+ONE_VIEW = ("plain_cnn",)
+
+
+def count(network: nn.Module) -> tuple[int, int]:
+    """Trained parameters, and all as Keras counts them: running statistics too."""
+    trained = sum(p.numel() for p in network.parameters())
+    statistics = sum(b.numel() for name, b in network.named_buffers() if "running" in name)
+    return trained, trained + statistics
+
+
+def inputs(views: tuple[View, ...], n: int, n_channels: int = 1) -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    return {view.name: torch.randn(n, n_channels, *view.shape) for view in views}
+
+
+def views_for(name: str) -> tuple[View, ...]:
+    return (SQUARE,) if name in ONE_VIEW else (SQUARE, OBLONG)
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("n_channels", [1, 2])
+def test_shapes_and_gradients(name: str, n_channels: int) -> None:
+    views = views_for(name)
+    network = build_network(name, {}, views, n_channels, 3)
+    outputs = network(inputs(views, 4, n_channels))
+    assert outputs.shape == (4, 3)
+    assert outputs.dtype == torch.float32
+    outputs.square().sum().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_an_event_does_not_see_its_batch(name: str) -> None:
+    views = views_for(name)
+    network = build_network(name, {}, views, 1, 2).eval()
+    images = inputs(views, 6)
+    with torch.no_grad():
+        together = network(images)
+        alone = torch.cat([network({v: x[i : i + 1] for v, x in images.items()}) for i in range(6)])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_bfloat16_is_close_to_float32(name: str) -> None:
+    views = views_for(name)
+    network = build_network(name, {}, views, 1, 2).eval()
+    with torch.no_grad():
+        exact = network(inputs(views, 8))
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded = network(inputs(views, 8))
+    assert rounded.dtype == torch.float32
+    torch.testing.assert_close(rounded, exact, rtol=0.1, atol=0.1)
+
+
+@pytest.mark.parametrize("head", ["conv", "dense"])
+@pytest.mark.parametrize(
+    ("last_features", "total", "trained"), [(128, 326_081, 325_249), (64, 260_161, 259_457)]
+)
+def test_the_seed_network_has_its_published_size(
+    head: str, last_features: int, total: int, trained: int
+) -> None:
+    network = build_network("plain_cnn", {"last_features": last_features, "head": head}, (SQUARE,), 1, 1)
+    assert count(network) == (trained, total)
+
+
+def test_the_last_convolution_is_a_dense_layer_of_the_same_weights() -> None:
+    """The seed notebook's open question: both heads are one and the same map."""
+    conv = build_network("plain_cnn", {"head": "conv"}, (SQUARE,), 1, 1).eval()
+    dense = build_network("plain_cnn", {"head": "dense"}, (SQUARE,), 1, 1).eval()
+    weights = list(conv.state_dict().values())
+    renamed = dict(zip(dense.state_dict(), weights, strict=True))
+    renamed = {name: value.reshape(dense.state_dict()[name].shape) for name, value in renamed.items()}
+    order = list(dense.state_dict())
+    assert [v.shape.numel() for v in conv.state_dict().values()] == [
+        dense.state_dict()[n].numel() for n in order
+    ]
+    dense.load_state_dict(renamed)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            conv(inputs((SQUARE,), 5)), dense(inputs((SQUARE,), 5)), rtol=1e-4, atol=1e-5
+        )
+
+
+def test_unknown_names_are_refused_with_the_nearest() -> None:
+    with pytest.raises(NotFoundError, match="Did you mean 'plain_cnn'"):
+        build_network("plain_cn", {}, (SQUARE,), 1, 1)
+    with pytest.raises(ConfigError, match="Did you mean 'dropout'"):
+        build_network("plain_cnn", {"dropuot": 0.1}, (SQUARE,), 1, 1)
+    with pytest.raises(ConfigError, match=r"model\.dropout"):
+        build_network("plain_cnn", {"dropout": 1.5}, (SQUARE,), 1, 1)

@@ -1,0 +1,181 @@
+"""Training: learns, resumes to the same result, survives Ctrl-C, says when it diverges."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import pytorch_lightning as lightning
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from hitlens.datasets.augment import Augmentation
+from hitlens.datasets.resident import ResidentData
+from hitlens.datasets.transforms import fit_scaling
+from hitlens.detectors import get_detector
+from hitlens.errors import RunError
+from hitlens.events import Events
+from hitlens.models import build_network
+from hitlens.models.preprocessing import Preprocessing
+from hitlens.train import engine
+from hitlens.train.callbacks import read_history
+from hitlens.train.config import TrainConfig
+from hitlens.train.engine import TrainingResult, run_training
+from hitlens.train.module import TrainingModule, rate_factor
+
+CEBR = get_detector("cebr")
+HEADS = (CEBR.task("multiplicity"),)
+N = 640
+CONFIG = TrainConfig(epochs=4, batch_size=64, precision="float32", accelerator="cpu", ema_decay=0.9)
+
+
+def easy_events() -> Events:
+    """Doubles are brighter than singles: a few steps suffice."""
+    rng = np.random.default_rng(0)
+    n_electrons = rng.integers(1, 3, N)
+    images = rng.poisson(20 * n_electrons[:, None, None], (N, 16, 16)).astype(np.uint16)
+    truth = pl.DataFrame({"file": ["a"] * N, "event": range(N), "n_electrons": n_electrons})
+    return Events({"anode": images}, truth, "cebr")
+
+
+EVENTS = easy_events()
+DATA = ResidentData.from_events(EVENTS, CEBR, HEADS)
+TRAIN, VALIDATION = np.arange(512), np.arange(512, N)
+
+
+def module_of(config: TrainConfig) -> TrainingModule:
+    scaling = fit_scaling("log1p", EVENTS.dense("anode"), TRAIN)
+    torch.manual_seed(config.seed)
+    network = build_network("plain_cnn", {"features": (8, 8), "last_features": 8}, CEBR.views, 1, 1)
+    preprocessing = Preprocessing(scalings={"anode": (scaling,)}, targets={})
+    return TrainingModule(network, HEADS, preprocessing, config, Augmentation(CEBR, HEADS))
+
+
+def run(
+    folder: Path, config: TrainConfig = CONFIG, *, resume: bool = False
+) -> tuple[TrainingResult, TrainingModule]:
+    module = module_of(config)
+    result = run_training(module, DATA, TRAIN, VALIDATION, folder, resume=resume, progress=False)
+    return result, module
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainingResult, TrainingModule]:
+    folder = tmp_path_factory.mktemp("unbroken")
+    return folder, *run(folder)
+
+
+class InterruptAfter(Callback):
+    """Presses Ctrl-C in the middle of an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *args: object) -> None:
+        if trainer.current_epoch == self.epoch:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
+    original = engine._callbacks
+    monkeypatch.setattr(engine, "_callbacks", lambda *args: [*original(*args), InterruptAfter(epoch)])
+
+
+def test_it_learns(unbroken: tuple[Path, TrainingResult, TrainingModule]) -> None:
+    _, result, _ = unbroken
+    assert result.n_epochs == 4
+    assert result.monitor == "val_accuracy"
+    assert result.best_score > 0.9
+
+
+def test_history_and_checkpoints_cover_every_epoch(
+    unbroken: tuple[Path, TrainingResult, TrainingModule],
+) -> None:
+    folder, result, _ = unbroken
+    rows = read_history(folder / "history.csv")
+    assert [row["epoch"] for row in rows] == ["0", "1", "2", "3"]
+    assert list(rows[0])[:6] == ["epoch", "train_loss", "val_loss", "val_metric", "lr", "seconds"]
+    names = sorted(path.name for path in (folder / "checkpoints").iterdir())
+    assert len(names) == 4
+    assert (
+        names[result.best_epoch] == f"epoch={result.best_epoch:03d}-val_accuracy={result.best_score:.5f}.ckpt"
+    )
+
+
+def test_a_resumed_run_ends_like_an_unbroken_one(
+    unbroken: tuple[Path, TrainingResult, TrainingModule], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, whole, module = unbroken
+    with monkeypatch.context() as patch:
+        interrupt(patch, epoch=2)
+        first, _ = run(tmp_path)
+    assert first.interrupted
+    assert first.n_epochs == 2
+    second, resumed = run(tmp_path, resume=True)
+    assert second == whole
+    for (name, one), other in zip(
+        module.network.state_dict().items(), resumed.network.state_dict().values(), strict=True
+    ):
+        assert torch.equal(one, other), name
+    assert len(read_history(tmp_path / "history.csv")) == 4
+
+
+def test_ctrl_c_leaves_the_best_weights_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    interrupt(monkeypatch, epoch=1)
+    result, module = run(tmp_path)
+    assert result.interrupted
+    assert result.best_epoch == 0
+    best = torch.load(next((tmp_path / "checkpoints").iterdir()), weights_only=True)["state_dict"]
+    assert torch.equal(best["network.output.weight"], module.network.output.weight)  # type: ignore[union-attr,arg-type]
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_ctrl_c_in_the_first_epoch_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt(monkeypatch, epoch=0)
+    with pytest.raises(RunError, match="before its first epoch"):
+        run(tmp_path)
+
+
+def test_a_diverging_loss_is_named(tmp_path: Path) -> None:
+    wild = CONFIG.model_copy(update={"learning_rate": 1e30, "gradient_clip": 0.0})
+    with pytest.raises(RunError, match="diverged in epoch 0"):
+        run(tmp_path, wild)
+
+
+def test_early_stopping_keeps_the_best_epoch(tmp_path: Path) -> None:
+    still = CONFIG.model_copy(update={"learning_rate": 1e-12, "patience": 1, "ema_decay": 0.0, "epochs": 6})
+    result, _ = run(tmp_path, still)
+    scores = [float(row["val_metric"]) for row in read_history(tmp_path / "history.csv")]
+    assert result.n_epochs == len(scores) < 6
+    assert result.best_epoch == np.argmax(scores) == result.n_epochs - 2
+
+
+def test_bfloat16_learns_as_well(tmp_path: Path) -> None:
+    result, _ = run(tmp_path, CONFIG.model_copy(update={"precision": "bfloat16"}))
+    assert result.precision == "bf16-mixed"
+    assert result.best_score > 0.9
+
+
+def test_the_averaged_weights_are_the_ones_validated(tmp_path: Path) -> None:
+    run(tmp_path)
+    last = sorted((tmp_path / "checkpoints").iterdir())[-1]
+    checkpoint = torch.load(last, weights_only=True)
+    assert any(
+        not torch.equal(checkpoint["state_dict"][name], value)
+        for name, value in checkpoint["current_model_state"].items()
+        if name.endswith("weight")
+    )
+    shutil.rmtree(tmp_path / "checkpoints")
+
+
+def test_the_rate_rises_then_falls() -> None:
+    factors = [rate_factor(step, 100, 10, "cosine") for step in range(100)]
+    assert np.argmax(factors) == 9
+    assert factors[-1] < 0.001
+    assert {rate_factor(step, 100, 0, "constant") for step in range(100)} == {1.0}
