@@ -7,14 +7,28 @@ import os
 import subprocess
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 from typing import Any
 
 from sybil import Example, Sybil
-from sybil.parsers.myst import CodeBlockParser, PythonCodeBlockParser, SkipParser
+from sybil.evaluators.python import PythonEvaluator
+from sybil.parsers.myst import CodeBlockParser, SkipParser
 
 
-def run_shell(example: Example) -> None:
+def run_python(example: Example) -> str | None:
+    """Run a ``python`` block; its traceback is the failure's message.
+
+    Raising instead would end the whole session: Sybil 10 cannot filter chained tracebacks for pytest 9.2.
+    """
+    try:
+        PythonEvaluator()(example)
+    except Exception:
+        return traceback.format_exc()
+    return None
+
+
+def run_shell(example: Example) -> str | None:
     """Run a ``bash`` block as a reader would; what it printed is the failure's message."""
     environment = dict(os.environ)
     environment["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), environment.get("PATH", "")))
@@ -26,8 +40,9 @@ def run_shell(example: Example) -> None:
         timeout=300,
         check=False,
     )
-    if done.returncode != 0:
-        raise AssertionError(f"exit code {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+    if done.returncode == 0:
+        return None
+    return f"exit code {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
 
 
 def enter_empty_folder(namespace: dict[str, Any]) -> None:
@@ -44,7 +59,11 @@ def leave_folder(namespace: dict[str, Any]) -> None:
 
 
 pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser(), CodeBlockParser(language="bash", evaluator=run_shell), SkipParser()],
+    parsers=[
+        CodeBlockParser(language="python", evaluator=run_python),
+        CodeBlockParser(language="bash", evaluator=run_shell),
+        SkipParser(),
+    ],
     patterns=["README.md", "docs/*.md", "docs/**/*.md"],
     setup=enter_empty_folder,
     teardown=leave_folder,
