@@ -158,6 +158,18 @@ def test_dead_pixels_are_left_out(events, result, is_double):
     assert np.abs(found.single.energy_mev / result.single.energy_mev[:200] - 1)[~is_double[:200]].max() < 0.1
 
 
+def test_dim_singles_are_found_where_their_light_is():
+    """Of twenty photons the brightest pixel may be anywhere; the pattern tells."""
+    config = SimulationConfig.model_validate(
+        {"sample": {"single_fraction": 1.0, "energy_1_mev": [0.0002, 0.0005]}}
+    )
+    events = simulate_block(config, SEED, 0, 200)
+    found = fit_singles(events.dense("anode"))
+    distance = np.hypot(*(found.position_px[:, 0] - truth_of(events, 1)[:, 1:]).T)
+    assert np.median(distance) < 0.8
+    assert np.quantile(distance, 0.97) < 5
+
+
 def test_empty_images_are_survived():
     found = fit_events(np.zeros((2, 16, 16), dtype=np.uint16))
     assert np.isfinite(found.score).all()

@@ -21,6 +21,8 @@ N_PARAMETERS = 4
 _DEEPEST = 3.5
 #: Smallest and largest energy a spot can take, MeV.
 _ENERGY_LOW, _ENERGY_HIGH = 1e-4, 3.0
+#: Photons below which an image is searched for the best place of a spot.
+_DIM = 2000.0
 #: Smallest mean count of a pixel, keeps logarithms finite.
 _SMALLEST = 1e-6
 #: A fit has converged when a step gains less than this in half the deviance.
@@ -267,11 +269,31 @@ def _place(spot: Float64, energy: float, x: float, y: float, constants: SpotCons
 
 
 @compiled
+def _likeliest(counts: Float64, constants: SpotConstants) -> int:
+    """Return the pixel from whose middle a spot gives this pattern with the highest likelihood."""
+    good = constants.good.ravel()
+    best, found = -1e300, 0
+    for at in range(counts.size):
+        template = constants.templates[at]
+        along, seen = 0.0, 0.0
+        for pixel in range(counts.size):
+            if good[pixel] > 0.0:
+                seen += template[pixel]
+                if counts[pixel] > 0.0:
+                    along += counts[pixel] * np.log(template[pixel])
+        value = along - counts.sum() * np.log(seen)
+        if value > best:
+            best, found = value, at
+    return found
+
+
+@compiled
 def _fit_one(counts: Float64, spots: Float64, constants: SpotConstants, work: Workspace) -> float:
-    """Fit one spot, starting in the brightest pixel; spots has shape (1, 4)."""
+    """Fit one spot, starting in the brightest or likeliest pixel; spots has shape (1, 4)."""
     good = constants.good.ravel()
     cols = constants.good.shape[1]
-    pixel = _brightest(counts, good)
+    # Of few photons the brightest pixel may be anywhere.
+    pixel = _likeliest(counts, constants) if counts.sum() < _DIM else _brightest(counts, good)
     energy = counts.sum() / (0.93 * constants.photons_per_mev)
     _place(spots[0], energy, pixel // cols + 0.5, pixel % cols + 0.5, constants)
     return _minimise(counts, spots, constants, work, _MOST_STEPS)
