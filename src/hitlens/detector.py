@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from hitlens.errors import NotFoundError, choose_from
 from hitlens.events import Events
+from hitlens.simulate.comparison import Comparison
 
 Named = TypeVar("Named", "View", "Task")
 
@@ -246,6 +247,10 @@ class Simulator(Protocol):
 
     def blocks(self, config: Any, n_events: int, seed: int, workers: int) -> Iterator[Events]:
         """Yield blocks of events, in order."""
+        ...
+
+    def compare(self, events: Events, config: Any, real: Events | None = None) -> Comparison:
+        """Set simulated events beside what is known of real ones, and fit real events if some are given."""
         ...
 
 

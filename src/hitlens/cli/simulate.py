@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,40 +37,58 @@ def simulate(
     single_fraction: Annotated[
         float | None, typer.Option(min=0.0, max=1.0, help="Chance of an event to be a single.")
     ] = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, metavar="PAGE", help="Page that shows the events beside real numbers."),
+    ] = None,
+    real: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="With --compare: real events to fit with the response; repeatable."
+        ),
+    ] = None,
     show_settings: Annotated[
         bool, typer.Option("--show-settings", help="Print every setting as YAML, and make no events.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
 ) -> None:
     """Simulate events of a detector."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from hitlens.errors import ConfigError
-    from hitlens.workflow.simulation import describe_settings, simulate_to_file
+    from hitlens.workflow import simulation
 
     changes = [*(settings or ()), *_mix(singles, doubles, single_fraction)]
     if show_settings:
-        typer.echo(describe_settings(detector, config=config, settings=changes), nl=False)
+        typer.echo(simulation.describe_settings(detector, config=config, settings=changes), nl=False)
         return
-    if output is None:
-        raise ConfigError("Nothing to write. Give --output FILE.")
+    if output is None and compare is None:
+        raise ConfigError("Nothing to write. Give --output FILE for events, or --compare PAGE.html.")
+    if real and compare is None:
+        raise ConfigError("--real FILE is used only with --compare PAGE.html.")
+    common: dict[str, Any] = {"config": config, "settings": changes, "workers": workers, "force": force}
+    if output is not None:
+        with _bar(n_events) as advance:
+            made = simulation.simulate_to_file(output, detector, n_events, seed, progress=advance, **common)
+        speed = f"{made.events_per_second:,.0f} events/s"
+        typer.echo(f"{made.n_events:,} events to {made.path} in {made.seconds:.1f} s ({speed})")
+    if compare is not None:
+        with _bar(n_events) as advance:
+            result = simulation.compare_simulation(
+                compare, detector, n_events, seed, real=real or (), progress=advance, **common
+            )
+        n_agree = sum(quantity.agrees for quantity in result.quantities)
+        typer.echo(f"{n_agree} of {len(result.quantities)} quantities agree with the real events: {compare}")
+
+
+@contextmanager
+def _bar(n_events: int) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar while events are made."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("events", total=max(n_events, 1))
-        made = simulate_to_file(
-            output,
-            detector,
-            n_events,
-            seed,
-            config=config,
-            settings=changes,
-            workers=workers,
-            progress=lambda n: bar.advance(task, n),
-            force=force,
-        )
-    speed = f"{made.events_per_second:,.0f} events/s"
-    typer.echo(f"{made.n_events:,} events to {made.path} in {made.seconds:.1f} s ({speed})")
+        yield lambda n: bar.advance(task, n)
 
 
 def _mix(singles: bool, doubles: bool, single_fraction: float | None) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from hitlens.detectors import get_detector
 from hitlens.errors import ConfigError, NotFoundError
 from hitlens.events import Events, concat
 from hitlens.settings import load_settings
-from hitlens.workflow.data import open_writer
+from hitlens.simulate.comparison import Comparison
+from hitlens.workflow.data import open_writer, read_events
 
 #: Settings of a simulator: itself, a YAML file that states what differs from the defaults, or the defaults.
 ConfigSource = Description | Path | str | None
@@ -120,6 +121,50 @@ def simulate_to_file(
         for block in blocks:
             writer.write(block)
     return SimulatedFile(path, n_events, time.perf_counter() - start)
+
+
+def compare_simulation(
+    page: Path | str,
+    detector: str,
+    n_events: int,
+    seed: int = 1,
+    *,
+    real: Sequence[Path | str] = (),
+    config: ConfigSource = None,
+    settings: Iterable[str] = (),
+    workers: int | None = None,
+    progress: Progress | None = None,
+    force: bool = False,
+) -> Comparison:
+    """Simulate events, set them beside the real ones, and write a page that shows both.
+
+    Args:
+        page: HTML file to write.
+        detector: name of the detector.
+        n_events: how many; 200,000 make statistical errors small.
+        seed: as `simulate`.
+        real: files of real events with truth, each event of which is fitted with the response.
+        config: as `simulate`.
+        settings: as `simulate`.
+        workers: as `simulate`.
+        progress: as `simulate`.
+        force: replace a page that exists.
+
+    Raises:
+        NotFoundError: as `simulate`.
+        ConfigError: as `simulate`; or the page exists.
+        DataError: real events without truth.
+    """
+    from hitlens.report.comparison import write_comparison_page  # draws figures: loaded only for this
+
+    _check_new(Path(page), force)
+    simulator = get_simulator(detector)
+    model = _settings(simulator, config, settings)
+    real_events = concat([read_events(path, detector) for path in real]) if real else None
+    events = simulate(detector, n_events, seed, config=model, workers=workers, progress=progress)
+    comparison = simulator.compare(events, model, real_events)
+    write_comparison_page(page, comparison, get_detector(detector))
+    return comparison
 
 
 def describe_settings(detector: str, *, config: ConfigSource = None, settings: Iterable[str] = ()) -> str:

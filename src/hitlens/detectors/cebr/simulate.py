@@ -26,6 +26,7 @@ from hitlens.detector import Description
 from hitlens.errors import ConfigError
 from hitlens.events import Events
 from hitlens.settings import read_yaml
+from hitlens.simulate.comparison import Comparison
 from hitlens.simulate.light import Float64, LightModel, sum_spots
 
 #: Events that share one set of random streams.
@@ -533,3 +534,9 @@ class CebrSimulator:
             finally:
                 for future in waiting:
                     future.cancel()
+
+    def compare(self, events: Events, config: SimulationConfig, real: Events | None = None) -> Comparison:
+        """Set simulated events beside the real ones; see `hitlens.detectors.cebr.validation.compare`."""
+        from hitlens.detectors.cebr.validation import compare  # which simulates with this module
+
+        return compare(events, config, real)
