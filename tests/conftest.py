@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
+from hitlens.detector import Task
+from hitlens.detectors import get_detector
+from hitlens.evaluate.predictions import Predictions, value_column, write_predictions
 from hitlens.events import Events
+from hitlens.io.native_writer import NativeWriter
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -51,6 +57,87 @@ def make_cebr() -> Callable[..., Events]:
             truth[f"energy_{number + 1}_mev"] = energy[number]
             truth[f"x_{number + 1}_px"], truth[f"y_{number + 1}_px"] = x[number], y[number]
         return Events({"anode": images}, pl.DataFrame(truth), "cebr")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_predictions(make_cebr: Callable[..., Events]) -> Callable[..., tuple[Predictions, Events]]:
+    """Make what a fair model would say of made events: ``make_predictions(task, n_events, seed)``.
+
+    Scores fail where two electrons are close or one is weak; values are 0.02 MeV and 0.05 px off; the
+    members of a set stand in random order. A third of the events is validation, the others test.
+    """
+
+    def make(task_name: str, n_events: int = 900, seed: int = 1) -> tuple[Predictions, Events]:
+        rng = np.random.default_rng([seed, 7])
+        events = make_cebr(n_events, seed)
+        detector = get_detector("cebr")
+        task, truth = detector.task(task_name), events.truth
+        columns: dict[str, Any] = {"file": truth["file"], "event": truth["event"]}
+        columns["split"] = np.where(np.arange(n_events) % 3 == 0, "validation", "test")
+        columns |= {f"true_{name}": truth[name] for name in truth.columns[2:]}
+        for head in detector.heads(task):
+            columns |= _class_columns(head, truth, rng) if head.class_names else {}
+            for name, values in _value_columns(head, truth, rng).items():
+                columns[value_column(task, head, name)] = values
+        table = pl.DataFrame(columns)
+        return Predictions(table, task, detector.heads(task), "cebr", {"model": "made"}), events
+
+    return make
+
+
+def _class_columns(head: Task, truth: pl.DataFrame, rng: np.random.Generator) -> dict[str, Any]:
+    separation = np.hypot(truth["x_1_px"] - truth["x_2_px"], truth["y_1_px"] - truth["y_2_px"]).to_numpy()
+    double = truth["n_electrons"].to_numpy() == 2
+    logit = np.where(double, np.minimum(np.nan_to_num(separation), 4), -3) + rng.normal(0, 1.5, len(truth))
+    score = 1 / (1 + np.exp(-logit))
+    names = np.array(head.class_names)
+    return {
+        f"score_{head.name}": score.astype(np.float32),
+        f"pred_{head.name}": names[(score >= 0.5).astype(int)],
+        f"true_{head.name}": names[double.astype(int)],
+    }
+
+
+def _value_columns(head: Task, truth: pl.DataFrame, rng: np.random.Generator) -> dict[str, Any]:
+    swapped = rng.random(len(truth)) < 0.5
+    members = head.elements or ((head.columns,) if head.columns else ())
+    found = {}
+    for number, member in enumerate(members):
+        for name, other in zip(member, members[len(members) - 1 - number], strict=True):
+            value = np.where(swapped, truth[other], truth[name])
+            spread = 0.02 if name.startswith("energy") else 0.05
+            found[name] = np.nan_to_num(value, nan=8.0) + rng.normal(0, spread, len(truth))
+    return found
+
+
+@pytest.fixture
+def make_run(
+    make_predictions: Callable[..., tuple[Predictions, Events]], tmp_path: Path
+) -> Callable[..., Path]:
+    """Make a finished run folder with made events and predictions: ``make_run(task, n_events)``."""
+
+    def make(task_name: str, n_events: int = 900, **evaluate: Any) -> Path:
+        predictions, events = make_predictions(task_name, n_events)
+        data = tmp_path / "made.h5"
+        with NativeWriter(data, "cebr") as writer:
+            writer.write(events)
+        folder = tmp_path / task_name
+        folder.mkdir()
+        settings = {"n_bootstrap": 20, "n_bootstrap_slices": 20, "baseline_events": 40} | evaluate
+        config = {"title": f"Made {task_name}", "detector": "cebr", "task": task_name}
+        config |= {"data": {"files": [str(data)]}, "evaluate": settings}
+        (folder / "config.yaml").write_text(json.dumps(config))
+        write_predictions(predictions, folder / "predictions.parquet")
+        epochs = np.arange(4)
+        history = {"epoch": epochs, "train_loss": 0.5**epochs, "val_loss": 0.6**epochs}
+        history |= {"val_metric": 1 - 0.3**epochs, "lr": 0.001 / (1 + epochs), "seconds": 1.0 + 0 * epochs}
+        pl.DataFrame(history).write_csv(folder / "history.csv")
+        record = {"status": "finished", "monitor": "val_accuracy", "best_epoch": 3, "validation_score": 0.97}
+        record |= {"data": {"files": [str(data)], "left_out": {"malformed": 2}}, "split": {"n_train": 0}}
+        (folder / "provenance.json").write_text(json.dumps(record))
+        return folder
 
     return make
 

@@ -86,10 +86,10 @@ def score_histogram(task: TaskResult, histogram: Histogram) -> Figure:
         axes.set_xlabel(histogram.label)
         axes.set_ylabel(f"events per {histogram.edges[1] - histogram.edges[0]:.3g}")
         top = max(max(counts) for counts in histogram.counts.values())
-        axes.set_ylim(0.7, max(top, 1) * 12)
+        axes.set_ylim(0.7, max(top, 1) * 2)
         if task.cut is not None:
             axes.axvline(task.cut, color="black", linestyle=":", linewidth=1.3, label=f"cut {task.cut:g}")
-        axes.legend(loc="upper center", ncols=len(histogram.counts) + (task.cut is not None))
+        _legend_above(axes, len(histogram.counts) + (task.cut is not None))
         return figure
 
 
@@ -135,7 +135,7 @@ def confusion(task: TaskResult) -> Figure:
     """Draw events counted by true and predicted class, with the fraction of the true class."""
     with drawing():
         n = len(task.class_names)
-        figure, axes = new_figure((max(5.2, 1.2 * n + 2.4), max(4.4, 1.0 * n + 1.8)))
+        figure, axes = new_figure((max(SIZE[0], 1.2 * n + 2.4), max(SIZE[1], 1.0 * n + 1.8)))
         counts = np.asarray(task.confusion, dtype=float)
         share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
         image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
@@ -180,8 +180,12 @@ def cut_scan(task: TaskResult) -> Figure:
         axes.set(xlim=(0, 1), ylim=(low, 1 + 0.05 * (1 - low)))
         axes.set_xlabel(f"cut on the score of class {task.class_names[1]}")
         axes.set_ylabel("fraction of events")
-        axes.legend(loc="lower center")
+        _legend_above(axes, 2)
         return figure
+
+
+def _legend_above(axes: Axes, n_columns: int) -> None:
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=n_columns, columnspacing=1.5)
 
 
 def metric_slices(

@@ -83,7 +83,7 @@ def points(
     known = [pair for pair in pairs if all(prefix + column in table.columns for column in pair)]
     columns = [prefix + column for pair in known for column in pair]
     values = table.select(pl.col(columns).cast(pl.Float64).fill_null(float("nan"))).to_numpy()
-    return values.reshape(len(table), len(known), 2)
+    return values.astype(np.float64).reshape(len(table), len(known), 2)
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ def settings() -> Any:
         "xtick.labelsize": 11.5,
         "ytick.labelsize": 11.5,
         "xtick.major.size": 5,
+        "xtick.minor.size": 2.5,
+        "ytick.minor.size": 2.5,
         "ytick.major.size": 5,
         # Minor ticks are most of the time it takes to draw a figure, and of its size as a file.
         "xtick.minor.visible": False,

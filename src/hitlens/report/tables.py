@@ -68,8 +68,8 @@ def _classification_table(task: TaskResult) -> Table:
         rows.append(
             [metric_label(metric.name), metric_text(metric), *constants, MEANINGS.get(metric.name, "")]
         )
-    cut = "" if task.cut is None else f", called {task.class_names[1]} from a score of {task.cut:g}"
-    caption = f"{task.n_events:,} events{cut}"
+    signal = "" if task.cut is None else f"; signal is {task.class_names[1]}, from a score of {task.cut:g}"
+    caption = f"{task.n_events:,} events{signal}"
     return table(caption, ["", "model", *(method_label(one.name) for one in trivial), "meaning"], rows)
 
 
