@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 #: Events a block: what a reader has in memory at a time, and the unit in which a native file is written.
 BLOCK = 16384
+#: Events a block where all of them are joined: small blocks leave less memory beside the result.
+JOINED_BLOCK = 4096
 
 OnBadEvent = Literal["raise", "skip"]
 
@@ -96,7 +98,13 @@ def read_events(
         check_options(sources, options or {})
         return read_native(sources[0].path)
     blocks = iterate_events(
-        paths, detector, layout=layout, on_bad_event=on_bad_event, options=options, report=report
+        paths,
+        detector,
+        block=JOINED_BLOCK,
+        layout=layout,
+        on_bad_event=on_bad_event,
+        options=options,
+        report=report,
     )
     return _gather(blocks)
 
