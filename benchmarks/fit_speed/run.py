@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from hitlens import metrics
 from hitlens.detectors.cebr.fit import DOUBLE_THRESHOLD, FitResult, fit_events, fit_singles
-from hitlens.detectors.cebr.simulate import BLOCK_EVENTS, CebrSimulator, SimulationConfig
+from hitlens.detectors.cebr.response import SimulationConfig
+from hitlens.detectors.cebr.simulate import BLOCK_EVENTS, CebrSimulator
 from hitlens.events import Events, concat
 
 GOAL = 200

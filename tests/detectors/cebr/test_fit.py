@@ -11,7 +11,8 @@ from hitlens.detector import Task
 from hitlens.detectors.cebr import DETECTOR
 from hitlens.detectors.cebr import fit as fitting
 from hitlens.detectors.cebr.fit import DOUBLE_THRESHOLD, fit_events, fit_singles, photon_density
-from hitlens.detectors.cebr.simulate import SimulationConfig, propagate_photons, simulate_block
+from hitlens.detectors.cebr.response import SimulationConfig
+from hitlens.detectors.cebr.simulate import propagate_photons, simulate_block
 from hitlens.errors import DataError, NotFoundError
 from hitlens.events import Events
 

@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 
 from hitlens.detectors.cebr import spots as kernel
 from hitlens.detectors.cebr.fit import _constants
-from hitlens.detectors.cebr.simulate import SimulationConfig
+from hitlens.detectors.cebr.response import SimulationConfig
 from hitlens.simulate.light import spot_image_reference
 
 PAIR = np.array([[0.7, 5.3, 6.8, 0.8], [0.3, 8.9, 4.4, 0.4]])

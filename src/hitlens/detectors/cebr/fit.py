@@ -22,7 +22,7 @@ from scipy.special import expit, log_ndtr
 
 from hitlens.detector import Task
 from hitlens.detectors.cebr import description
-from hitlens.detectors.cebr.simulate import Bremsstrahlung, SimulationConfig
+from hitlens.detectors.cebr.response import Bremsstrahlung, SimulationConfig
 from hitlens.detectors.cebr.spots import (
     N_PARAMETERS,
     SpotConstants,
@@ -124,7 +124,8 @@ def fit_events(
         DataError: images of another shape, negative or not finite.
 
     Examples:
-        >>> from hitlens.detectors.cebr.simulate import SimulationConfig, simulate_block
+        >>> from hitlens.detectors.cebr.response import SimulationConfig
+        >>> from hitlens.detectors.cebr.simulate import simulate_block
         >>> apart = SimulationConfig.model_validate({"sample": {"separation_px": [4, 8]}})
         >>> events = simulate_block(apart, 1, 0, 4)
         >>> result = fit_events(events.dense("anode"))
@@ -157,7 +158,8 @@ def fit_singles(
         DataError: images of another shape, negative or not finite.
 
     Examples:
-        >>> from hitlens.detectors.cebr.simulate import SimulationConfig, simulate_block
+        >>> from hitlens.detectors.cebr.response import SimulationConfig
+        >>> from hitlens.detectors.cebr.simulate import simulate_block
         >>> config = SimulationConfig.model_validate({"sample": {"single_fraction": 1.0}})
         >>> events = simulate_block(config, 1, 0, 4)
         >>> found = fit_singles(events.dense("anode"))

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from hitlens.detectors.cebr.description import ANODE
 from hitlens.detectors.cebr.fit import SpotFit, fit_events, fit_singles
-from hitlens.detectors.cebr.simulate import SimulationConfig
+from hitlens.detectors.cebr.response import SimulationConfig
 from hitlens.errors import DataError
 from hitlens.events import Events
 from hitlens.simulate.comparison import FittedEvent

@@ -19,7 +19,7 @@ from scipy import stats
 from hitlens.detectors.cebr.description import ANODE, POSITION_HIGH_PX, POSITION_LOW_PX, SINGLE
 from hitlens.detectors.cebr.fit import fit_singles
 from hitlens.detectors.cebr.real_events import find_second_peaks, fit_real_events
-from hitlens.detectors.cebr.simulate import SimulationConfig
+from hitlens.detectors.cebr.response import SimulationConfig
 from hitlens.errors import DataError
 from hitlens.events import Events
 from hitlens.simulate.comparison import Comparison, FittedEvent, PixelMap, Quantity, Spectrum
