@@ -160,15 +160,14 @@ def test_dead_pixels_are_left_out(events, result, is_double):
 
 
 def test_dim_singles_are_found_where_their_light_is():
-    """Of twenty photons the brightest pixel may be anywhere; the pattern tells."""
+    """Of a dozen photons the brightest pixel may be anywhere; the pattern tells."""
     config = SimulationConfig.model_validate(
-        {"sample": {"single_fraction": 1.0, "energy_1_mev": [0.0002, 0.0005]}}
+        {"sample": {"single_fraction": 1.0, "energy_1_mev": [0.0001, 0.0003]}}
     )
-    events = simulate_block(config, SEED, 0, 200)
+    events = simulate_block(config, SEED, 0, 400)
     found = fit_singles(events.dense("anode"))
     distance = np.hypot(*(found.position_px[:, 0] - truth_of(events, 1)[:, 1:]).T)
-    assert np.median(distance) < 0.8
-    assert np.quantile(distance, 0.97) < 5
+    assert np.quantile(distance, 0.97) < 3  # 4 when started in the brightest pixel
 
 
 def test_empty_images_are_survived():
