@@ -167,6 +167,10 @@ class SimulationConfig(Description):
         for ix, iy in self.dead_pixels:
             if not (0 <= ix < self.light.shape[0] and 0 <= iy < self.light.shape[1]):
                 raise ValueError(f"dead_pixels must lie in the {self.light.shape} image. Got [{ix}, {iy}]")
+        change = self.nuisance
+        low = min(self.light.depth_1, self.light.depth_2) * change.width_scale + change.width_shift_px
+        if low <= 0:
+            raise ValueError(f"the nuisance parameters must leave both depths positive. Got {low:.3g} px")
         return self
 
     @property

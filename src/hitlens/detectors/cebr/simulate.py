@@ -245,7 +245,8 @@ def read_out(
     if gains is not None:
         counts = np.rint(counts * gains).astype(np.int64)
     if config.nuisance.noise_photons:
-        noise = rng.normal(0.0, config.nuisance.noise_photons, counts.shape)
+        # A stream of its own: with fewer events the first ones stay the same.
+        noise = rng.spawn(1)[0].normal(0.0, config.nuisance.noise_photons, counts.shape)
         counts = np.maximum(np.rint(counts + noise), 0).astype(np.int64)
     for ix, iy in config.dead_pixels:
         counts[:, ix, iy] = 0
