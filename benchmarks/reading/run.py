@@ -225,7 +225,7 @@ def main() -> int:
             "",
             f"{n_events:,} events, {n_bytes / 1e6:.0f} MB of text; "
             f"medians of {arguments.rounds} interleaved rounds.",
-            f"hitlens {__version__}; {machine()}.",
+            f"hitlens {__version__}; {machine()}; load average {os.getloadavg()[0]:.1f}.",
             "",
             table(seconds, memory, n_bytes, n_events),
             "",
