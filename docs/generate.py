@@ -28,12 +28,16 @@ PACKAGES = (
     "evaluate",
     "metrics",
     "report",
+    "settings",
     "errors",
 )
 
 
 def write_pages(folder: Path) -> None:
     """Write all generated pages; a page that did not change is not touched, so that Sphinx skips it."""
+    undocumented = {module.name for module in pkgutil.iter_modules(hitlens.__path__)} - {"cli", *PACKAGES}
+    if undocumented:
+        raise SystemExit(f"docs/generate.py: PACKAGES lacks {', '.join(sorted(undocumented))}")
     pages = {
         "command_line.md": command_line_page(),
         "recipe_keys.md": recipe_keys_page(),
