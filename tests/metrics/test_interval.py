@@ -147,3 +147,9 @@ def test_text(interval, text):
 def test_wrong_arguments_are_refused(call, error, message):
     with pytest.raises(error, match=message):
         call(np.random.default_rng(0))
+
+
+def test_metrics_without_a_signature_are_resampled_too():
+    found = metrics.bootstrap(max, [1.0, 2.0, 3.0], rng=np.random.default_rng(0), n_resamples=50)
+    assert (found.value, found.high) == (3, 3)
+    assert found.low < 3
