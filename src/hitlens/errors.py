@@ -1,4 +1,6 @@
-"""The error tree of hitlens; every error a user can meet is one of these::
+"""The error tree of hitlens; every error a user can meet is one of these.
+
+::
 
     HitlensError
     ├── DataError               the content of a file or of events cannot be used

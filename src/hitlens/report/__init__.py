@@ -1,6 +1,8 @@
 """Results to figures and self-contained HTML pages; never sees a model."""
 
 __all__ = [
+    "comparison",
+    "comparison_figures",
     "data_figures",
     "data_page",
     "drawn",
@@ -12,6 +14,7 @@ __all__ = [
     "numbers",
     "page",
     "render",
+    "study_figures",
     "style",
     "tables",
 ]
