@@ -28,7 +28,7 @@ TEXT = {
 }
 
 #: Split so that this file does not match itself.
-MACHINE = re.compile("|".join(("/wo" + "rk/", "/tmp/w" + r"\b", "/ro" + "ot/", "/ho" + "me/[a-z]")))
+MACHINE = re.compile("|".join(("/wo" + "rk/", "/tmp/" + r"w\b", "/ro" + "ot/", "/ho" + "me/[a-z]")))
 MIRROR = re.compile("|".join((r"https?://[^ \"']*(py" + "pi|simple/)", "/op" + "t/(wheels|py" + "pi)")))
 LINK_TO_A_PROJECT = re.compile(r"https://py" + r"pi\.org/project/[A-Za-z0-9_-]+/?")
 BANNED_NAMES = {"utils", "helpers", "common", "misc", "manager", "data2"}
