@@ -37,7 +37,10 @@ def test_the_same_figure_gives_the_same_text() -> None:
     assert figure_to_data_uri(draw()) == figure_to_data_uri(draw())
 
 
-def test_the_figure_is_closed() -> None:
-    figure = draw()
+def test_pyplot_forgets_the_figure() -> None:
+    from matplotlib import pyplot
+
+    figure = pyplot.figure()
+    assert pyplot.fignum_exists(figure.number)
     figure_to_data_uri(figure)
-    assert figure.axes == []
+    assert not pyplot.fignum_exists(figure.number)

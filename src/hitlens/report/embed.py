@@ -20,7 +20,7 @@ def figure_to_data_uri(figure: Figure, file_format: Literal["svg", "png"] = "svg
     The same figure gives the same text: no date, and fixed element names in SVG.
 
     Args:
-        figure: the figure; it is empty afterwards.
+        figure: the figure.
         file_format: "svg" for lines and text, "png" for images of many pixels.
         dpi: resolution of a PNG, and of the parts of an SVG that are drawn as pixels.
 
@@ -54,7 +54,6 @@ def bytes_to_data_uri(content: bytes, file_format: Literal["svg", "png"]) -> str
 
 
 def close(figure: Figure) -> None:
-    """Empty a figure, and drop it from pyplot where pyplot holds it."""
-    figure.clear()
+    """Drop a figure from pyplot where pyplot holds it; one made without pyplot goes when it is not used."""
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close(figure)

@@ -44,13 +44,17 @@ def training_curves(history: pl.DataFrame, metric_name: str = "validation metric
         losses = history.select(pl.col("^(train|val)_loss$")).to_numpy()
         if np.isfinite(losses).all() and losses.size and losses.min() > 0:
             left.set_yscale("log")
-            _plain_log_ticks(left)
+            plain_log_ticks(left)
         left.legend()
         return figure
 
 
-def _plain_log_ticks(axes: Axes) -> None:
-    """Write 0.05 for 5e-2 on a logarithmic y axis, and some ticks between the decades where it is short."""
+def plain_log_ticks(axes: Axes) -> None:
+    """Write 0.05 for 5e-2 on a logarithmic y axis, and some ticks between the decades where it is short.
+
+    Args:
+        axes: with its limits set.
+    """
     low, high = axes.get_ylim()
     decades = np.log10(high / low)
     if decades > 3.5:
@@ -268,7 +272,7 @@ def _headroom(axes: Axes, one: SliceResult, logarithmic: bool) -> None:
     low, high = axes.get_ylim()
     if logarithmic:
         axes.set_ylim(low, high * (high / low) ** 0.22)
-        _plain_log_ticks(axes)
+        plain_log_ticks(axes)
         return
     is_fraction = not one.unit and one.metric not in ("bias", "r2")
     high = min(high, 1.02) if is_fraction else high

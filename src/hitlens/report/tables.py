@@ -98,7 +98,7 @@ def _comparison(task: TaskResult, one: BaselineResult) -> Table:
                 f"{label} of {column_label(mine.column)}" if mine.column else label,
                 metric_text(mine),
                 metric_text(theirs),
-                Cell(metric_text(difference), _verdict(difference)),
+                Cell(metric_text(difference), verdict(difference)),
             ]
         )
     speed = f"; {1 / one.seconds_per_event:,.0f} events/s" if one.seconds_per_event else ""
@@ -111,7 +111,17 @@ def _comparison(task: TaskResult, one: BaselineResult) -> Table:
     )
 
 
-def _verdict(difference: MetricResult) -> str:
+def verdict(difference: MetricResult) -> str:
+    """Return "good" or "bad" for a difference whose interval leaves out zero, else nothing.
+
+    Args:
+        difference: a metric of one method minus that of another.
+
+    Examples:
+        >>> from hitlens.metrics.interval import Interval
+        >>> verdict(MetricResult("rmse", Interval(-0.2, -0.3, -0.1)))
+        'good'
+    """
     interval = difference.interval
     if interval is None or difference.name == "bias" or interval.low <= 0 <= interval.high:
         return ""

@@ -147,7 +147,7 @@ def _training_truth(
     for head in predictions.heads:
         defined |= evaluate_condition(rest, head.selection)
     rest = rest.filter(pl.Series(defined))
-    return rest if len(rest) == expected else None
+    return rest if len(rest) and len(rest) == expected else None
 
 
 def _baselines(
