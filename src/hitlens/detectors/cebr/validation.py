@@ -30,8 +30,21 @@ N_PARTS = 20
 #: The real maximum is that of 200,000 events; that of a much smaller sample says nothing.
 _MAXIMUM_EVENTS = (150_000, 250_000)
 
+_WALLS = (
+    "The response, whose shape is that of ten real events, loses more light at the walls than the real "
+    "sample does: one reflectivity for all light is too simple. "
+)
 #: Why some quantities disagree, by name.
-KNOWN: dict[str, str] = {}
+KNOWN = {
+    "mean image, corner": _WALLS + "Corners are 6 % too dark.",
+    "brightest pixel of doubles, edge over inner pixels": _WALLS
+    + "Near a wall the outermost pixel is too seldom the brightest.",
+    "singles with sum over energy above 54.3k per MeV": _WALLS
+    + "The sum over energy depends on the position: its spread is 2.6 %, that of real events 2.0 %.",
+    "singles with sum over energy above 55.5k per MeV": _WALLS + "See the value at 54.3k.",
+    "correlation of energy and sum, singles": "Real singles scatter more about proportionality than light "
+    "yield and lost photons make them; what else does is not known.",
+}
 
 HIGHEST = "highest pixel of 200,000 events"
 _STATISTICS = "2.5 standard errors of both samples"
@@ -195,15 +208,15 @@ def _rows() -> tuple[_Row, ...]:
 
 
 def _pixel_rows() -> tuple[_Row, ...]:
-    scale = "1 %: the light yield is known to that"
+    scale = "1.5 %: so far apart are the light yields quoted"
     figure = "precision of a figure"
     centre, edge = "mean image, centre (2 x 2 pixels)", "mean image, edge (border without corners)"
     ratio = "brightest pixel of doubles, edge over inner pixels"
     return (
         _Row("mean pixel, singles", 104.9, 0.5, _STATISTICS, lambda s: float(s.mean[0].mean()), "photons"),
         _Row("mean pixel, doubles", 210.3, 0.7, _STATISTICS, lambda s: float(s.mean[1].mean()), "photons"),
-        _Row("sd of a pixel, mean of singles", 347.6, 3.5, scale, lambda s: float(s.sd[0].mean()), "photons"),
-        _Row("sd of a pixel, mean of doubles", 492.8, 4.9, scale, lambda s: float(s.sd[1].mean()), "photons"),
+        _Row("sd of a pixel, mean of singles", 347.6, 5.2, scale, lambda s: float(s.sd[0].mean()), "photons"),
+        _Row("sd of a pixel, mean of doubles", 492.8, 7.4, scale, lambda s: float(s.sd[1].mean()), "photons"),
         _Row(centre, 188, 2.0, figure, lambda s: float(s.mix[7:9, 7:9].mean()), "photons"),
         _Row(edge, 105, 2.0, figure, lambda s: edge_mean(s.mix), "photons"),
         _Row("mean image, corner", 68, 2.0, figure, lambda s: _corner_mean(s.mix), "photons"),

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hitlens.errors import ConfigError, NotFoundError
+from hitlens.settings import explain, load_settings, merged, read_override, read_yaml
+
+
+class Inner(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    width: float = Field(1.0, gt=0)
+
+
+class Outer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    inner: Inner = Inner()
+    name: str = "a"
+    needed: int = 0
+
+
+def test_file_then_overrides(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("inner: {width: 2}\nname: b")
+    assert load_settings(Outer, path, ["inner.width=3"]) == Outer(inner=Inner(width=3), name="b")
+    assert load_settings(Outer, None) == Outer()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["inner.widht=1"], "'inner.widht' is not a setting. Did you mean 'width'"),
+        (["inne.width=1"], "'inne' is not a setting. Did you mean 'inner'"),
+        (["inner.width=-1"], "inner.width: Input should be greater than 0. Got -1"),
+        (["needed=x"], "Got 'x'"),
+        (["needed"], "key=value"),
+    ],
+)
+def test_wrong_settings_are_named(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_settings(Outer, None, overrides)
+    assert message in str(error.value)
+
+
+def test_wrong_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"none\.yaml"):
+        load_settings(Outer, tmp_path / "none.yaml")
+    for text, message in (("a: [1", "not valid YAML"), ("- 1", "settings by name")):
+        with pytest.raises(ConfigError, match=message):
+            read_yaml(text, "a.yaml")
+
+
+def test_values_are_yaml() -> None:
+    values = ["1", "1e-3", "true", "[1, 2]", "text", "a: b: c", ""]
+    expected = [1, 0.001, True, [1, 2], "text", "a: b: c", None]
+    assert [read_override(f"k={value}")[1] for value in values] == expected
+
+
+def test_merging_leaves_the_input_alone() -> None:
+    content = {"a": {"b": 1}}
+    assert merged(content, {"a.c": 2, "d.e": 3}) == {"a": {"b": 1, "c": 2}, "d": {"e": 3}}
+    assert content == {"a": {"b": 1}}
+
+
+def test_a_missing_value_is_named() -> None:
+    class Needs(BaseModel):
+        value: int
+
+    with pytest.raises(ValidationError) as error:
+        Needs.model_validate({})
+    assert "a.yaml: value: Field required" in str(explain(error.value, Needs, "a.yaml"))
