@@ -111,6 +111,26 @@ def merged(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
     return result
 
 
+def flattened(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings by dotted key, the inverse of `merged`.
+
+    Args:
+        content: settings by name.
+        prefix: put before every key.
+
+    Examples:
+        >>> flattened({"a": {"b": 5}, "c": [1]})
+        {'a.b': 5, 'c': [1]}
+    """
+    found: dict[str, Any] = {}
+    for name, value in content.items():
+        if isinstance(value, Mapping):
+            found |= flattened(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = value
+    return found
+
+
 def explain(error: ValidationError, root: type[BaseModel], source: str) -> ConfigError:
     """Turn the first complaint into one sentence naming the key and, if unknown, the nearest right one.
 

@@ -173,7 +173,7 @@ def _physics(head: Task, sample: _Sample, context: Context) -> list[_Method]:
 def _method(head: Task, sample: _Sample, baseline: BaselineColumns) -> _Method:
     scores = np.asarray(baseline.columns[head.name][head.name], dtype=np.float64)
     wanted = np.isin(baseline.rows, sample.rows)
-    good = wanted & np.isfinite(scores)
+    good = wanted & np.isfinite(scores.reshape(len(scores), -1)).all(axis=1)
     among = np.searchsorted(sample.rows, baseline.rows[good])
     n = len(baseline.rows)
     return _Method(

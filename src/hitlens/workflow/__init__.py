@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hitlens.workflow.inspection import inspect_files
     from hitlens.workflow.prediction import open_model, predict_events, predict_files
     from hitlens.workflow.simulation import simulate, simulate_to_file
+    from hitlens.workflow.studies import train_study
     from hitlens.workflow.training import train
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "simulate",
     "simulate_to_file",
     "train",
+    "train_study",
 ]
 
 #: Where each function lives; imported at first use, so that reading a file needs no torch.
@@ -51,6 +53,7 @@ _HOMES = {
     "simulate": "hitlens.workflow.simulation",
     "simulate_to_file": "hitlens.workflow.simulation",
     "train": "hitlens.workflow.training",
+    "train_study": "hitlens.workflow.studies",
 }
 
 

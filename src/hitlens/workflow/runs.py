@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from hitlens.errors import RunError
+from hitlens.errors import ConfigError, RunError
 from hitlens.io.atomic import remove, written_whole
 
 #: Libraries whose versions decide a result.
@@ -23,39 +23,50 @@ CONFIG, MODEL, HISTORY = "config.yaml", "model.safetensors", "history.csv"
 PREDICTIONS, PROVENANCE = "predictions.parquet", "provenance.json"
 
 
-def open_run(folder: Path, *, resume: bool, force: bool) -> None:
-    """Make a run folder ready for training.
+def check_run(folder: Path, *, resume: bool, force: bool) -> None:
+    """Refuse a folder a training must not touch; nothing is changed.
 
     Args:
         folder: the run folder.
         resume: it must hold an unfinished run, which is continued.
-        force: what it holds is thrown away.
+        force: what it holds will be thrown away.
 
     Raises:
         RunError: the folder holds a run and neither was asked for, there is nothing to resume, or the folder
             holds something else.
+        ConfigError: both were asked for.
     """
+    if resume and force:
+        raise ConfigError("--resume continues a run and --force throws it away. Give one of them.")
     provenance = folder / PROVENANCE
     if resume:
         if not provenance.is_file():
             raise RunError(f"{folder} holds no run to resume. Leave out --resume to start one.")
-        if read_provenance(folder)["status"] == "finished":
+        if read_provenance(folder).get("status") == "finished":
             raise RunError(
                 f"The run in {folder} is finished. Choose another folder, or --force to start over."
             )
         return
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} is a file. Choose another name for the run folder.")
     if folder.exists() and any(folder.iterdir()):
         if not provenance.is_file():
             raise RunError(f"{folder} is not empty and not a run of hitlens. Choose another folder.")
         if not force:
-            status = read_provenance(folder)["status"]
+            status = read_provenance(folder).get("status", "unfinished")
             hint = "" if status == "finished" else "--resume to continue it, "
             raise RunError(
                 f"{folder} holds a run ({status}). Use {hint}--force to start over, or another folder."
             )
+
+
+def open_run(folder: Path, *, resume: bool, force: bool) -> None:
+    """Make a run folder ready for training; arguments and errors as `check_run`."""
+    check_run(folder, resume=resume, force=force)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not resume:
         for entry in folder.iterdir():
             remove(entry)
-    folder.mkdir(parents=True, exist_ok=True)
 
 
 def read_provenance(folder: Path) -> dict[str, Any]:
@@ -68,6 +79,8 @@ def read_provenance(folder: Path) -> dict[str, Any]:
         record: dict[str, Any] = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunError(f"{folder} is not a run of hitlens, or {PROVENANCE} is damaged: {error}.") from None
+    if not isinstance(record, dict):
+        raise RunError(f"{folder} is not a run of hitlens: {PROVENANCE} holds no record.")
     return record
 
 
@@ -105,7 +118,11 @@ def now() -> str:
 
 
 def file_checksums(paths: Sequence[Path]) -> dict[str, str]:
-    """Return the sha256 of each file by name; a folder has that of its files in order of their names."""
+    """Return the sha256 of each file by name, by path where two have one name.
+
+    A folder has that of its files in order of their names.
+    """
+    names = [path.name for path in paths]
     checksums = {}
     for path in paths:
         digest = hashlib.sha256()
@@ -114,7 +131,7 @@ def file_checksums(paths: Sequence[Path]) -> dict[str, str]:
                 with part.open("rb") as file:
                     while block := file.read(1 << 22):
                         digest.update(block)
-        checksums[path.name] = digest.hexdigest()
+        checksums[path.name if names.count(path.name) == 1 else path.as_posix()] = digest.hexdigest()
     return checksums
 
 

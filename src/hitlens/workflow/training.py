@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from dataclasses import dataclass
@@ -27,18 +28,20 @@ from hitlens.io.atomic import written_whole
 from hitlens.models import build_network
 from hitlens.models.preprocessing import Preprocessing, fit_target_scaling
 from hitlens.models.trained import ModelCard, TrainedModel, save_model
+from hitlens.settings import flattened
 from hitlens.train.calibrate import fit_temperature
 from hitlens.train.engine import TrainingResult, run_training
 from hitlens.train.module import TrainingModule
 from hitlens.workflow import runs
 from hitlens.workflow.data import read_events
 from hitlens.workflow.prediction import predict_events
+from hitlens.workflow.run_events import read_run_config
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Study:
+class Prepared:
     """Everything a training starts from.
 
     Attributes:
@@ -73,46 +76,49 @@ def train(
 
     Raises:
         RunError: the folder holds another run, there is nothing to resume, or training diverged.
-        ConfigError: no files were given, or settings that contradict each other.
+        ConfigError: no files were given, settings contradict each other, or a run is to be resumed with other
+            settings, files or split.
         LeakageError: the same event stands in more than one split.
     """
     if not config.data.files:
         raise ConfigError(
             "The recipe names no files. Give them with --data FILE, or as data.files in the recipe."
         )
-    runs.open_run(folder, resume=resume, force=force)
+    # What an earlier run left is thrown away only when these settings and files have proved good.
+    runs.check_run(folder, resume=resume, force=force)
     started = time.perf_counter()
-    study = prepare(config)
-    record = _first_record(config, study)
+    prepared = prepare(config)
+    data = ResidentData.from_events(prepared.events, prepared.detector, prepared.heads)
+    module = build_module(config, prepared, data)
+    record = _first_record(config, prepared) | {"initial_weights": weights_hash(module.network)}
+    earlier = runs.read_provenance(folder) if resume else {}
     if resume:
-        _same_data(runs.read_provenance(folder), record)
+        _same_settings(folder, config)
+        _same_data(earlier, record)
+        record["started"] = earlier["started"]
+    runs.open_run(folder, resume=resume, force=force)
     runs.write_provenance(folder, record)
     with written_whole(folder / runs.CONFIG) as partial:
         partial.write_text(dump_config(config), encoding="utf-8")
-    data = ResidentData.from_events(study.events, study.detector, study.heads)
-    module = build_module(config, study, data)
     result = run_training(
-        module, data, study.split.train, study.split.validation, folder, resume=resume, progress=progress
+        module,
+        data,
+        prepared.split.train,
+        prepared.split.validation,
+        folder,
+        resume=resume,
+        progress=progress,
     )
-    model = _trained_model(config, study, module, result, record)
+    model = _trained_model(config, prepared, module, result, record)
     save_model(model, folder / runs.MODEL)
-    _write_predictions(model, study, folder)
-    record |= {
-        "status": "interrupted" if result.interrupted else "finished",
-        "finished": runs.now(),
-        "seconds": round(time.perf_counter() - started, 1),
-        "n_epochs": result.n_epochs,
-        "best_epoch": result.best_epoch,
-        "monitor": result.monitor,
-        "validation_score": result.best_score,
-        "precision": result.precision,
-        "n_parameters": sum(p.numel() for p in module.network.parameters()),
-    }
+    _write_predictions(model, prepared, folder)
+    seconds = earlier.get("seconds", 0) + time.perf_counter() - started
+    record |= _last_record(result, module) | {"seconds": round(seconds, 1)}
     runs.write_provenance(folder, record)
     return result
 
 
-def prepare(config: RunConfig) -> Study:
+def prepare(config: RunConfig) -> Prepared:
     """Read and split the events of a run.
 
     All tasks of one detector share the split of the same events with the same seed, so their test sets agree.
@@ -135,6 +141,7 @@ def prepare(config: RunConfig) -> Study:
         left_out["outside data.selection"] = len(events) - len(kept)
         events = kept
     if config.data.max_events:
+        left_out["beyond data.max_events"] = max(0, len(events) - config.data.max_events)
         events = events.select(slice(0, config.data.max_events))
     classes = tuple(t for t in detector.tasks if t.is_classification)[:1]
     split = split_events(
@@ -143,48 +150,63 @@ def prepare(config: RunConfig) -> Study:
     if split.n_dropped:
         left_out["later copies of an event"] = split.n_dropped
     defined = strata_of(events.truth, heads) > 0
-    left_out[f"no target for {task.name}"] = int((~defined).sum())
     parts = {name: getattr(split, name)[defined[getattr(split, name)]] for name in NAMES}
+    n_kept = sum(map(len, parts.values()))
+    left_out[f"no target for {task.name}"] = len(events) - split.n_dropped - n_kept
     for name in ("train", "validation"):
         if len(parts[name]) == 0:
             raise DataError(f"No event of the {name} split has a target for task '{task.name}'.")
     kept_split = Split(parts["train"], parts["validation"], parts["test"], split.n_dropped, split.hash)
-    return Study(detector, task, heads, events, kept_split, {k: v for k, v in left_out.items() if v})
+    return Prepared(detector, task, heads, events, kept_split, {k: v for k, v in left_out.items() if v})
 
 
-def build_module(config: RunConfig, study: Study, data: ResidentData) -> TrainingModule:
+def build_module(config: RunConfig, prepared: Prepared, data: ResidentData) -> TrainingModule:
     """Return a fresh network with constants fixed on the training split; weights depend on the seed alone."""
-    rows = study.split.train
+    rows = prepared.split.train
     scalings = {
         view.name: tuple(
-            fit_scaling(curve, study.events.dense(view.name, view.shape), rows, config.model.normalise)
+            fit_scaling(curve, prepared.events.dense(view.name, view.shape), rows, config.model.normalise)
             for curve in config.model.scaling
         )
-        for view in study.detector.views
+        for view in prepared.detector.views
     }
     everything = data.everything
     targets = {
         head.name: fit_target_scaling(head, everything.targets[head.name][_defined_rows(data, head, rows)])
-        for head in study.heads
+        for head in prepared.heads
         if not head.is_classification
     }
     torch.manual_seed(config.train.seed)
     network = build_network(
         config.model.name,
         config.model.settings,
-        study.detector.views,
+        prepared.detector.views,
         len(config.model.scaling),
-        sum(head.n_outputs for head in study.heads),
+        sum(head.n_outputs for head in prepared.heads),
     )
     augmentation = None
     if config.train.augment is not False:
         names = None if config.train.augment is True else config.train.augment
-        augmentation = Augmentation(study.detector, study.heads, names)
+        augmentation = Augmentation(prepared.detector, prepared.heads, names)
     weights = {}
     if config.train.class_weights == "balanced":
-        weights = {h.name: _class_weights(data, h, rows) for h in study.heads if h.is_classification}
+        weights = {h.name: _class_weights(data, h, rows) for h in prepared.heads if h.is_classification}
     preprocessing = Preprocessing(scalings=scalings, targets=targets)
-    return TrainingModule(network, study.heads, preprocessing, config.train, augmentation, weights)
+    return TrainingModule(network, prepared.heads, preprocessing, config.train, augmentation, weights)
+
+
+def weights_hash(network: torch.nn.Module) -> str:
+    """Return the sha256 of a network's weights: equal for networks that start alike.
+
+    Examples:
+        >>> weights_hash(torch.nn.ReLU())[:8]
+        'e3b0c442'
+    """
+    digest = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        digest.update(f"{name} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _defined_rows(data: ResidentData, head: Task, rows: NDArray[np.int64]) -> torch.Tensor:
@@ -199,17 +221,21 @@ def _class_weights(data: ResidentData, head: Task, rows: NDArray[np.int64]) -> t
 
 
 def _trained_model(
-    config: RunConfig, study: Study, module: TrainingModule, result: TrainingResult, record: dict[str, Any]
+    config: RunConfig,
+    prepared: Prepared,
+    module: TrainingModule,
+    result: TrainingResult,
+    record: dict[str, Any],
 ) -> TrainedModel:
     card = ModelCard(
         detector=config.detector,
-        task=study.task,
-        heads=study.heads,
+        task=prepared.task,
+        heads=prepared.heads,
         architecture=config.model.name,
         settings=config.model.settings,
         preprocessing=module.preprocessing,
         symmetrise=config.model.symmetrise,
-        split_hash=study.split.hash,
+        split_hash=prepared.split.hash,
         data_checksums=record["data"]["sha256"],
         seed=config.train.seed,
         versions=record["machine"]["versions"],
@@ -217,22 +243,22 @@ def _trained_model(
         validation_score=result.best_score,
         monitor=result.monitor,
     )
-    model = TrainedModel(card, module.network.cpu().eval(), study.detector)
-    heads = [head for head in study.heads if head.is_classification]
+    model = TrainedModel(card, module.network.cpu().eval(), prepared.detector)
+    heads = [head for head in prepared.heads if head.is_classification]
     if not config.model.calibrate or not heads:
         return model
-    validation = study.events.select(study.split.validation)
+    validation = prepared.events.select(prepared.split.validation)
     temperature = fit_temperature(model, validation, heads)
     return TrainedModel(card.model_copy(update={"temperature": temperature}), model.network, model.detector)
 
 
-def _write_predictions(model: TrainedModel, study: Study, folder: Path) -> None:
-    rows = np.sort(np.concatenate([study.split.validation, study.split.test]))
-    names = study.split.names(len(study.events))[rows]
-    write_predictions(predict_events(model, study.events.select(rows), names), folder / runs.PREDICTIONS)
+def _write_predictions(model: TrainedModel, prepared: Prepared, folder: Path) -> None:
+    rows = np.sort(np.concatenate([prepared.split.validation, prepared.split.test]))
+    names = prepared.split.names(len(prepared.events))[rows]
+    write_predictions(predict_events(model, prepared.events.select(rows), names), folder / runs.PREDICTIONS)
 
 
-def _first_record(config: RunConfig, study: Study) -> dict[str, Any]:
+def _first_record(config: RunConfig, prepared: Prepared) -> dict[str, Any]:
     files = [Path(file) for file in config.data.files]
     return {
         "status": "running",
@@ -243,15 +269,42 @@ def _first_record(config: RunConfig, study: Study) -> dict[str, Any]:
         "data": {
             "files": [str(file) for file in files],
             "sha256": runs.file_checksums(files),
-            "n_events": len(study.events),
-            "left_out": study.left_out,
+            "n_events": len(prepared.events),
+            "left_out": prepared.left_out,
         },
         "split": {
-            "hash": study.split.hash,
-            **{f"n_{name}": len(getattr(study.split, name)) for name in NAMES},
+            "hash": prepared.split.hash,
+            **{f"n_{name}": len(getattr(prepared.split, name)) for name in NAMES},
         },
         "seed": config.train.seed,
     }
+
+
+def _last_record(result: TrainingResult, module: TrainingModule) -> dict[str, Any]:
+    return {
+        "status": "interrupted" if result.interrupted else "finished",
+        "finished": runs.now(),
+        "n_epochs": result.n_epochs,
+        "best_epoch": result.best_epoch,
+        "monitor": result.monitor,
+        "validation_score": result.best_score,
+        "precision": result.precision,
+        "n_parameters": sum(p.numel() for p in module.network.parameters()),
+    }
+
+
+def _same_settings(folder: Path, config: RunConfig) -> None:
+    """A resumed run goes on with the settings it began with; where its files lie may change."""
+    if not (folder / runs.CONFIG).is_file():  # it ended before it had written them
+        return
+    before, after = (flattened(one.model_dump(mode="json")) for one in (read_run_config(folder), config))
+    free = ("title", "data.files", "evaluate.")
+    for key in sorted(before.keys() | after.keys()):
+        if before.get(key) != after.get(key) and not key.startswith(free):
+            raise ConfigError(
+                f"The run in {folder} began with {key} = {before.get(key)}, so it cannot go on with "
+                f"{after.get(key)}. Give the settings it began with, or start a new run."
+            )
 
 
 def _same_data(old: dict[str, Any], new: dict[str, Any]) -> None:

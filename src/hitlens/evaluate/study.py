@@ -1,0 +1,255 @@
+"""Results of a study: variants of one run on the same validation events, each beside the first."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from hitlens.detector import Detector
+from hitlens.errors import DataError, FileFormatError, NotFoundError
+from hitlens.evaluate.baselines import BaselineColumns
+from hitlens.evaluate.classification import BASELINE_CUT
+from hitlens.evaluate.config import EvaluateConfig
+from hitlens.evaluate.evaluation import evaluate
+from hitlens.evaluate.predictions import Predictions
+from hitlens.evaluate.results import Histogram, MetricResult, TaskResult
+from hitlens.io.atomic import written_whole
+
+#: Version of study.json. 1: first.
+FORMAT_VERSION = 1
+
+#: Epochs at the end of a training by which its stability is judged.
+LAST_EPOCHS = 5
+
+
+@dataclass(frozen=True)
+class VariantHead:
+    """What one variant reaches on one head.
+
+    Attributes:
+        task: name of the head.
+        n_events: validation events evaluated.
+        metrics: the variant's numbers.
+        differences: variant minus first variant, both on the same resampled events; of the first, none.
+    """
+
+    task: str
+    n_events: int
+    metrics: tuple[MetricResult, ...]
+    differences: tuple[MetricResult, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stability:
+    """How much the monitored score swings at the end of a training.
+
+    Attributes:
+        n_epochs: how many epochs at the end were looked at.
+        worst: the worst of them: the lowest of a score to be high, the highest of one to be low.
+        spread: highest minus lowest of them.
+        below_best: how much worse than the best epoch of all `worst` is.
+    """
+
+    n_epochs: int
+    worst: float
+    spread: float
+    below_best: float
+
+
+@dataclass(frozen=True)
+class VariantResult:
+    """One variant of a study.
+
+    Attributes:
+        name: of its run.
+        settings: those in which the variants differ, as text, by key.
+        heads: its numbers on the validation split.
+        history: columns of history.csv, one value an epoch.
+        best_epoch: counted from 0.
+        stability: of its last epochs.
+        seconds: time of the training, reading and predicting included.
+        n_parameters: of the network.
+        initial_weights: sha256 of the weights the training began with.
+        inputs: what the network is given: scaled pixels of the training events, one histogram a view and
+            channel, counts under the name of the channel's curve.
+    """
+
+    name: str
+    settings: Mapping[str, str]
+    heads: tuple[VariantHead, ...]
+    history: Mapping[str, tuple[float | None, ...]]
+    best_epoch: int
+    stability: Stability
+    seconds: float
+    n_parameters: int
+    initial_weights: str
+    inputs: tuple[Histogram, ...] = ()
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """All a study found.
+
+    Attributes:
+        title: heading.
+        question: what it asks, one sentence.
+        detector: name of the detector.
+        task: name of the task.
+        monitor: score that chose each variant's epoch.
+        higher_is_better: of that score.
+        n_events_by_split: events of each split, the same for all variants.
+        split_hash: of the events in each split.
+        level: coverage of the intervals.
+        n_bootstrap: resamplings behind each interval.
+        constants: numbers of a constant answer, by head.
+        variants: the first is the one the others are set beside.
+        machine: what computed the first variant, by name.
+        settings: all that the variants share, as YAML.
+    """
+
+    title: str
+    question: str
+    detector: str
+    task: str
+    monitor: str
+    higher_is_better: bool
+    n_events_by_split: Mapping[str, int]
+    split_hash: str
+    level: float
+    n_bootstrap: int
+    constants: Mapping[str, tuple[MetricResult, ...]]
+    variants: tuple[VariantResult, ...]
+    machine: Mapping[str, str]
+    settings: str
+
+
+def evaluate_variants(
+    predictions: Mapping[str, Predictions], detector: Detector, config: EvaluateConfig
+) -> dict[str, tuple[TaskResult, ...]]:
+    """Evaluate variants on the validation split; all but the first have it as their only physics method.
+
+    Args:
+        predictions: of each variant, by its name; of the same events in the same order.
+        detector: its description.
+        config: settings; the split is the validation split whatever it says.
+
+    Returns:
+        Results of each head, by variant.
+
+    Raises:
+        DataError: the variants do not predict the same events.
+    """
+    config = config.model_copy(update={"split": "validation", "n_bootstrap_slices": 20})
+    first = next(iter(predictions.values()))
+    baseline = _as_baseline(next(iter(predictions)), first.split("validation"), config.cut)
+    found = {}
+    for name, one in predictions.items():
+        _check_alike(name, one, first, detector)
+        beside = () if one is first else (baseline,)
+        found[name] = evaluate(one, detector, config, baselines=beside).tasks
+    return found
+
+
+def variant_head(result: TaskResult) -> VariantHead:
+    """Return what a study keeps of one head's results."""
+    beside = [one for one in result.baselines if not one.trivial]
+    return VariantHead(result.task, result.n_events, result.metrics, beside[0].differences if beside else ())
+
+
+def stability(scores: Sequence[float], higher_is_better: bool) -> Stability:
+    """Return how a score behaves in the last epochs of a training.
+
+    Args:
+        scores: one an epoch.
+        higher_is_better: of that score.
+
+    Raises:
+        DataError: no epoch has a score.
+
+    Examples:
+        >>> stability([0.5, 0.99, 0.9, 0.98, 0.98, 0.97, 0.98], True)
+        Stability(n_epochs=5, worst=0.9, spread=0.08, below_best=0.09)
+    """
+    known = [score for score in scores if math.isfinite(score)]
+    if not known:
+        raise DataError("A training without epochs has no stability. Train it again.")
+    last = known[-LAST_EPOCHS:]
+    worst, best = (min(last), max(known)) if higher_is_better else (max(last), min(known))
+    return Stability(len(last), worst, round(max(last) - min(last), 9), round(abs(best - worst), 9))
+
+
+def _as_baseline(name: str, chosen: Predictions, cut: float) -> BaselineColumns:
+    columns: dict[str, dict[str, np.ndarray]] = {}
+    for head in chosen.heads:
+        outputs = chosen.output_columns(head)
+        if head.is_classification:
+            scores = chosen.table.select(outputs[:-1]).to_numpy().astype(np.float64)
+            # Methods beside a model have a cut of their own; a variant has the model's.
+            binary = head.kind == "binary"
+            columns[head.name] = {head.name: scores[:, 0] - cut + BASELINE_CUT if binary else scores}
+        else:
+            values = (chosen.table[output].to_numpy() for output in outputs)
+            columns[head.name] = dict(zip(head.target_columns, values, strict=True))
+    return BaselineColumns(name, "the first variant", np.arange(len(chosen)), columns)
+
+
+def _check_alike(name: str, one: Predictions, first: Predictions, detector: Detector) -> None:
+    key = [*detector.key, "split"]
+    if not one.table.select(key).equals(first.table.select(key)):
+        raise DataError(
+            f"Variant '{name}' does not predict the events of the first variant. Train the study again with "
+            "--force, all variants on the same files."
+        )
+
+
+def primary_metric(head: VariantHead) -> int:
+    """Return the position of the metric by which variants are set side by side in one sentence.
+
+    Accuracy for classes; for values the root mean squared error of the last quantity.
+    """
+    names = [metric.name for metric in head.metrics]
+    return names.index("accuracy") if "accuracy" in names else len(names) - 1 - names[::-1].index("rmse")
+
+
+_ADAPTER: TypeAdapter[StudyResults] = TypeAdapter(StudyResults)
+
+
+def write_study(study: StudyResults, path: Path) -> Path:
+    """Write study.json, whole or not at all.
+
+    Returns:
+        The path.
+    """
+    content = {"version": FORMAT_VERSION, **_ADAPTER.dump_python(study, mode="json")}
+    text = json.dumps(content, allow_nan=False, indent=1)
+    with written_whole(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+def read_study(path: Path) -> StudyResults:
+    """Read what `write_study` wrote.
+
+    Raises:
+        NotFoundError: no such file.
+        FileFormatError: the file is damaged or of a newer version.
+    """
+    if not path.is_file():
+        raise NotFoundError(f"No study '{path}'. A finished study writes it.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version = content.pop("version")
+        if version == FORMAT_VERSION:
+            return _ADAPTER.validate_python(content)
+    except (ValueError, KeyError, AttributeError, TypeError, ValidationError) as error:
+        reason = str(error).split("\n")[0]
+        raise FileFormatError(f"does not hold a study of hitlens ({reason}).", path=path) from None
+    raise FileFormatError(
+        f"has version {version}; this hitlens reads {FORMAT_VERSION}. Install a newer hitlens.", path=path
+    )

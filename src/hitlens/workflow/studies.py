@@ -1,0 +1,296 @@
+"""A study: several trainings that differ in named settings, compared on the validation split."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hitlens.config import RunConfig, StudyConfig, dump_config, load_config
+from hitlens.datasets.transforms import CURVES, Scaling
+from hitlens.errors import ConfigError, RunError
+from hitlens.evaluate.predictions import read_predictions
+from hitlens.evaluate.results import Histogram, TaskResult
+from hitlens.evaluate.study import (
+    StudyResults,
+    VariantResult,
+    evaluate_variants,
+    stability,
+    variant_head,
+    write_study,
+)
+from hitlens.io.atomic import remove, written_whole
+from hitlens.models.trained import read_card
+from hitlens.report.render import write_whole
+from hitlens.report.study_page import render_study
+from hitlens.settings import flattened
+from hitlens.train.callbacks import read_history
+from hitlens.train.scores import monitored
+from hitlens.workflow import runs
+from hitlens.workflow.run_events import read_run_config
+from hitlens.workflow.training import Prepared, prepare, train
+
+SETTINGS, RESULTS, PAGE = "study.yaml", "study.json", "study.html"
+
+#: Bins of a histogram of the network's input.
+_N_BINS = 80
+
+#: Events scaled at once.
+_BLOCK = 8192
+
+#: What all variants must share, or they could not be compared event by event.
+_SHARED = ("detector", "task", "data", "split", "evaluate")
+
+
+def train_study(
+    config: StudyConfig, folder: Path, *, resume: bool = False, force: bool = False, progress: bool = True
+) -> Path:
+    """Train every variant of a study into a folder of its own, and compare them.
+
+    All variants have the same events, split and seed; variants of one architecture start from the same
+    weights. They are compared on the validation split; the test split is not read. The folder gets
+    ``study.yaml``, a run folder for each variant, ``study.json`` and ``study.html``.
+
+    Args:
+        config: the settings.
+        folder: study folder.
+        resume: keep the finished variants, continue an interrupted one, train the rest.
+        force: throw away what the folder holds.
+        progress: show a bar.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        RunError: the folder holds another study or something else, there is nothing to resume, or Ctrl-C
+            ended a variant.
+        ConfigError: the variants cannot be compared, or a study is to be resumed with other settings.
+    """
+    folder = Path(folder)
+    variants = config.run_configs()
+    _check_variants(variants)
+    _open_study(config, folder, resume=resume, force=force)
+    for name, variant in variants.items():
+        _train_variant(name, variant, folder / name, progress=progress)
+    return compare_study(folder)
+
+
+def compare_study(folder: Path) -> Path:
+    """Write study.json and study.html of a study whose variants are all trained.
+
+    Args:
+        folder: study folder.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        RunError: it is no study, or a variant is not finished.
+    """
+    config = read_study_config(folder)
+    variants = config.run_configs()
+    records = {name: runs.read_provenance(folder / name) for name in variants}
+    for name, record in records.items():
+        if record.get("status") != "finished":
+            raise RunError(f"Variant '{name}' of {folder} is not finished. Continue the study with --resume.")
+    splits = {record["split"]["hash"] for record in records.values()}
+    if len(splits) > 1:
+        raise RunError(f"The variants of {folder} have different splits. Train the study again with --force.")
+    first = read_run_config(folder / next(iter(variants)))
+    prepared = prepare(first)
+    found = evaluate_variants(
+        {name: read_predictions(folder / name / runs.PREDICTIONS) for name in variants},
+        prepared.detector,
+        first.evaluate,
+    )
+    differing = differing_settings(variants)
+    results = [
+        _variant_result(name, folder / name, differing[name], found[name], prepared) for name in variants
+    ]
+    study = _study_results(config, prepared, found, tuple(results), records)
+    write_study(study, folder / RESULTS)
+    return write_whole(folder / PAGE, render_study(study))
+
+
+def read_study_config(folder: Path) -> StudyConfig:
+    """Return the settings of a study.
+
+    Raises:
+        RunError: the folder holds no study.
+    """
+    path = folder / SETTINGS
+    config = load_config(path) if path.is_file() else None
+    if not isinstance(config, StudyConfig):
+        raise RunError(f"{folder} is not a study of hitlens: it has no {SETTINGS}.")
+    return config
+
+
+def differing_settings(variants: Mapping[str, RunConfig]) -> dict[str, dict[str, str]]:
+    """Return for each variant, as text, the settings that are not the same in all of them.
+
+    Examples:
+        >>> one = RunConfig(detector="cebr", task="joint")
+        >>> other = one.model_copy(update={"train": one.train.model_copy(update={"epochs": 5})})
+        >>> differing_settings({"long": one, "short": other})
+        {'long': {'train.epochs': '30'}, 'short': {'train.epochs': '5'}}
+    """
+    flat = {
+        name: {key: _text(value) for key, value in flattened(variant.model_dump(mode="json")).items()}
+        for name, variant in variants.items()
+    }
+    keys = list(dict.fromkeys(key for settings in flat.values() for key in settings))
+    differ = [key for key in keys if len({settings.get(key, "default") for settings in flat.values()}) > 1]
+    return {name: {key: settings.get(key, "default") for key in differ} for name, settings in flat.items()}
+
+
+def input_histogram(view: str, scalings: tuple[Scaling, ...], prepared: Prepared) -> Histogram:
+    """Return how often each scaled pixel value occurs in the training events, one series a channel.
+
+    Args:
+        view: name of the view.
+        scalings: its channels.
+        prepared: with the training split.
+    """
+    shape = next(one.shape for one in prepared.detector.views if one.name == view)
+    pixels = prepared.events.dense(view, shape)
+    blocks = np.array_split(prepared.split.train, max(1, len(prepared.split.train) // _BLOCK))
+    ends = np.array(
+        [f(scaled_pixels(one, pixels[rows])) for one in scalings for rows in blocks for f in (np.min, np.max)]
+    )
+    low, high = ends.min(), ends.max()
+    edges = np.linspace(low, high if high > low else low + 1, _N_BINS + 1)
+    counts: dict[str, tuple[int, ...]] = {}
+    for scaling in scalings:
+        parts = [np.histogram(scaled_pixels(scaling, pixels[rows]), edges)[0] for rows in blocks]
+        counts[scaling.curve] = tuple(int(n) for n in np.sum(parts, axis=0))
+    label = "scaled pixel value"
+    return Histogram(view, label, tuple(round(float(edge), 9) for edge in edges), counts)
+
+
+def scaled_pixels(scaling: Scaling, pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return pixels as the network is given them, computed without torch.
+
+    Examples:
+        >>> scaled_pixels(Scaling(curve="sqrt", offset=1.0, scale=2.0), np.array([9])).tolist()
+        [1.0]
+    """
+    return np.asarray((CURVES[scaling.curve][0](pixels.astype(np.float64)) - scaling.offset) / scaling.scale)
+
+
+def _check_variants(variants: Mapping[str, RunConfig]) -> None:
+    first_name, first = next(iter(variants.items()))
+    for name, variant in variants.items():
+        if not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", name) or name in (SETTINGS, RESULTS, PAGE):
+            raise ConfigError(
+                f"A variant's name must be of letters, digits, '_', '.', '+' and '-', for it names a folder. "
+                f"Got '{name}'."
+            )
+        for part in _SHARED:
+            if getattr(variant, part) != getattr(first, part):
+                raise ConfigError(
+                    f"Variants '{first_name}' and '{name}' differ in {part}, so they cannot be compared "
+                    f"event by event. Variants of a study share {', '.join(_SHARED)}."
+                )
+
+
+def _open_study(config: StudyConfig, folder: Path, *, resume: bool, force: bool) -> None:
+    if resume and force:
+        raise ConfigError("--resume continues a study and --force throws it away. Give one of them.")
+    if resume:
+        if read_study_config(folder) != config:
+            raise ConfigError(
+                f"The study in {folder} began with other settings (see {SETTINGS} there). Resume it with "
+                "those, or start a new one."
+            )
+        return
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} is a file. Choose another name for the study folder.")
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / SETTINGS).is_file():
+            raise RunError(f"{folder} is not empty and not a study of hitlens. Choose another folder.")
+        if not force:
+            raise RunError(
+                f"{folder} holds a study. Use --resume to continue it, --force to start over, or another "
+                "folder."
+            )
+        for entry in folder.iterdir():
+            remove(entry)
+    with written_whole(folder / SETTINGS) as partial:
+        partial.write_text(dump_config(config), encoding="utf-8")
+
+
+def _train_variant(name: str, config: RunConfig, folder: Path, *, progress: bool) -> None:
+    begun = (folder / runs.PROVENANCE).is_file()
+    if begun and runs.read_provenance(folder).get("status") == "finished":
+        return
+    if train(config, folder, resume=begun, progress=progress).interrupted:
+        raise RunError(f"The study was interrupted in variant '{name}'. --resume continues it.")
+
+
+def _variant_result(
+    name: str, folder: Path, settings: dict[str, str], heads: tuple[TaskResult, ...], prepared: Prepared
+) -> VariantResult:
+    record, card = runs.read_provenance(folder), read_card(folder / runs.MODEL)
+    rows = read_history(folder / runs.HISTORY)
+    higher = monitored(prepared.heads)[1] == "max"
+    scalings = card.preprocessing.scalings
+    return VariantResult(
+        name=name,
+        settings=settings,
+        heads=tuple(variant_head(head) for head in heads),
+        history={key: tuple(_number(row[key]) for row in rows) for key in rows[0]},
+        best_epoch=record["best_epoch"],
+        stability=stability([float(row["val_metric"]) for row in rows], higher),
+        seconds=record["seconds"],
+        n_parameters=record["n_parameters"],
+        initial_weights=record["initial_weights"],
+        inputs=tuple(input_histogram(view, scalings[view], prepared) for view in scalings),
+    )
+
+
+def _number(text: str) -> float | None:
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
+def _study_results(
+    config: StudyConfig,
+    prepared: Prepared,
+    found: Mapping[str, tuple[TaskResult, ...]],
+    variants: tuple[VariantResult, ...],
+    records: Mapping[str, Mapping[str, Any]],
+) -> StudyResults:
+    first = next(iter(found))
+    machine = records[first]["machine"]
+    monitor, mode = monitored(prepared.heads)
+    return StudyResults(
+        title=config.title,
+        question=config.question,
+        detector=prepared.detector.name,
+        task=prepared.task.name,
+        monitor=monitor,
+        higher_is_better=mode == "max",
+        n_events_by_split={
+            name: records[first]["split"][f"n_{name}"] for name in ("train", "validation", "test")
+        },
+        split_hash=prepared.split.hash,
+        level=config.base.evaluate.level,
+        n_bootstrap=config.base.evaluate.n_bootstrap,
+        constants={head.task: head.baseline("constant").metrics for head in found[first] if head.n_events},
+        variants=variants,
+        machine={
+            "event files": ", ".join(records[first]["data"]["files"]),
+            "processor": f"{machine['processor']}, {machine['n_cores']} cores",
+            "precision": ", ".join(dict.fromkeys(str(record["precision"]) for record in records.values())),
+            "versions": ", ".join(f"{name} {version}" for name, version in machine["versions"].items()),
+        },
+        settings=dump_config(config.base),
+    )
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
