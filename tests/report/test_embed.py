@@ -38,9 +38,9 @@ def test_the_same_figure_gives_the_same_text() -> None:
 
 
 def test_pyplot_forgets_the_figure() -> None:
-    from matplotlib import pyplot
+    from matplotlib import pyplot as plt
 
-    figure = pyplot.figure()
-    assert pyplot.fignum_exists(figure.number)
+    figure = plt.figure()
+    assert plt.fignum_exists(figure.number)
     figure_to_data_uri(figure)
-    assert not pyplot.fignum_exists(figure.number)
+    assert not plt.fignum_exists(figure.number)
