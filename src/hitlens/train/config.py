@@ -37,7 +37,7 @@ class TrainConfig(BaseModel):
     batch_size: int = Field(256, ge=2)
     optimizer: Literal["adam", "adamw"] = "adamw"
     learning_rate: float = Field(3e-3, gt=0)
-    weight_decay: float = Field(0.01, ge=0)
+    weight_decay: float = Field(0.02, ge=0)
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup_epochs: float = Field(1.0, ge=0)
     ema_decay: float = Field(0.999, ge=0, lt=1)
