@@ -15,6 +15,10 @@ from sybil import Example, Sybil
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.myst import CodeBlockParser, SkipParser
 
+# One thread for torch, here and in the commands that tests start: on a busy machine threads that wait for
+# each other at every layer of a small network take many times longer. Read when torch is first imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def run_python(example: Example) -> str | None:
     """Run a ``python`` block; its traceback is the failure's message.
