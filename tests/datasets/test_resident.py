@@ -56,3 +56,18 @@ def test_targets_go_with_their_images() -> None:
 def test_the_smaller_last_batch_can_be_left_out() -> None:
     loader = ResidentLoader(DATA, np.arange(N), 16, drop_last=True)
     assert [len(batch) for batch in loader] == [16, 16, 16]
+
+
+def test_weighted_means_do_not_depend_on_the_chances() -> None:
+    chances = np.linspace(1, 5, N)
+    chances /= chances.sum()
+    values, weights = [], []
+    for epoch in range(200):
+        loader = ResidentLoader(DATA, np.arange(N), 10, shuffle_seed=(1, epoch), chances=chances)
+        for batch in loader:
+            values.append(batch.rows)
+            weights.append(batch.weights)
+    drawn, weight = torch.cat(values), torch.cat(weights)
+    assert torch.bincount(drawn).float()[-1] > 3 * torch.bincount(drawn).float()[0]
+    assert abs((drawn * weight).mean().item() - np.arange(N).mean()) < 1.0
+    assert abs(weight.mean().item() - 1) < 0.05

@@ -179,3 +179,28 @@ def test_the_rate_rises_then_falls() -> None:
     assert np.argmax(factors) == 9
     assert factors[-1] < 0.001
     assert {rate_factor(step, 100, 0, "constant") for step in range(100)} == {1.0}
+
+
+def test_hard_events_are_drawn_more_often_and_the_run_resumes_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = CONFIG.model_copy(update={"hard_sampling": 0.5})
+    whole, module = run(tmp_path / "whole", config)
+    assert whole.best_score > 0.9
+    with monkeypatch.context() as patch:
+        interrupt(patch, epoch=2)
+        run(tmp_path / "broken", config)
+    second, resumed = run(tmp_path / "broken", config, resume=True)
+    assert second == whole
+    assert torch.equal(module.network.output.weight, resumed.network.output.weight)  # type: ignore[union-attr,arg-type]
+    assert np.isfinite(module.last_losses[TRAIN].numpy()).mean() > 0.9
+
+
+def test_chances_follow_the_losses_and_keep_a_floor() -> None:
+    losses = np.array([0.0, 1.0, 3.0, np.nan, 9.0], dtype=np.float32)
+    rows = np.array([0, 1, 2, 3, 7])
+    chances = engine.draw_chances(losses, rows, 0.6)
+    assert chances.sum() == pytest.approx(1)
+    assert chances.min() == pytest.approx(0.4 / 5)
+    assert chances[2] - chances[0] == pytest.approx(3 * (chances[1] - chances[0]))
+    assert chances[3] == chances[4]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,11 +22,15 @@ class Batch:
         images: raw pixel values by view, in the stored type, shape (event, row, col).
         targets: by head, physical units or class index, shape (event, n_outputs).
         defined: by head, where the target has a meaning, shape (event,).
+        rows: positions of the events in the resident data, shape (event,).
+        weights: of each event in the loss, shape (event,).
     """
 
     images: dict[str, torch.Tensor]
     targets: dict[str, torch.Tensor]
     defined: dict[str, torch.Tensor]
+    rows: torch.Tensor
+    weights: torch.Tensor
 
     def __len__(self) -> int:
         return len(next(iter(self.images.values())))
@@ -52,21 +56,27 @@ class ResidentData:
         encoded = {head.name: encode_target(events.truth, head) for head in heads}
         targets = {name: torch.from_numpy(np.nan_to_num(target.values)) for name, target in encoded.items()}
         defined = {name: torch.from_numpy(target.defined) for name, target in encoded.items()}
-        return cls(Batch(images, targets, defined))
+        return cls(Batch(images, targets, defined, torch.arange(len(events)), torch.ones(len(events))))
 
     def __len__(self) -> int:
         return len(self.everything)
 
     def take(self, rows: torch.Tensor) -> Batch:
         """Return the events at these positions."""
-        parts = (self.everything.images, self.everything.targets, self.everything.defined)
-        return Batch(*({name: tensor[rows] for name, tensor in part.items()} for part in parts))
+        return self._each(lambda tensor: tensor[rows])
 
     def to(self, device: torch.device) -> ResidentData:
         """Return the same data on a device."""
-        parts = (self.everything.images, self.everything.targets, self.everything.defined)
-        return ResidentData(
-            Batch(*({name: tensor.to(device) for name, tensor in part.items()} for part in parts))
+        return ResidentData(self._each(lambda tensor: tensor.to(device)))
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
+        whole = self.everything
+        return Batch(
+            {name: change(tensor) for name, tensor in whole.images.items()},
+            {name: change(tensor) for name, tensor in whole.targets.items()},
+            {name: change(tensor) for name, tensor in whole.defined.items()},
+            change(whole.rows),
+            change(whole.weights),
         )
 
 
@@ -79,6 +89,8 @@ class ResidentLoader:
         batch_size: events a batch; the last batch may be smaller.
         shuffle_seed: None keeps the order; the same numbers give the same order.
         drop_last: leave the smaller last batch out, for normalisation layers that need many events.
+        chances: chance of each row to be drawn, shape (n,), sum 1; rows are then drawn with replacement and
+            weighted by the inverse, so that weighted means stay what they are.
     """
 
     def __init__(
@@ -89,20 +101,36 @@ class ResidentLoader:
         *,
         shuffle_seed: tuple[int, ...] | None = None,
         drop_last: bool = False,
+        chances: NDArray[np.float64] | None = None,
     ) -> None:
         self.data = data
         self.rows = torch.from_numpy(np.asarray(rows))
         self.batch_size = batch_size
         self.shuffle_seed = shuffle_seed
         self.drop_last = drop_last and len(rows) >= batch_size
+        self.chances = chances
 
     def __len__(self) -> int:
         n = len(self.rows)
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        rows = self.rows
-        if self.shuffle_seed is not None:
-            rows = rows[torch.from_numpy(np.random.default_rng(self.shuffle_seed).permutation(len(rows)))]
+        order = self._order()
+        rows = self.rows[order]
         for number in range(len(self)):
-            yield self.data.take(rows[number * self.batch_size : (number + 1) * self.batch_size])
+            part = slice(number * self.batch_size, (number + 1) * self.batch_size)
+            batch = self.data.take(rows[part])
+            if self.chances is not None:
+                weights = 1 / (len(rows) * self.chances[order[part].numpy()])
+                batch = replace(batch, weights=torch.from_numpy(weights).to(batch.weights))
+            yield batch
+
+    def _order(self) -> torch.Tensor:
+        """Positions among the rows, in the order they are handed out."""
+        n = len(self.rows)
+        if self.shuffle_seed is None:
+            return torch.arange(n)
+        rng = np.random.default_rng(self.shuffle_seed)
+        return torch.from_numpy(
+            rng.permutation(n) if self.chances is None else rng.choice(n, n, p=self.chances)
+        )

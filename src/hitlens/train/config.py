@@ -23,6 +23,9 @@ class TrainConfig(BaseModel):
             for no averaging.
         patience: stop after this many epochs without a better validation metric; 0 never stops early.
         loss: of regression targets in units of their spread over the training split.
+        hard_sampling: share of each epoch's draws that go to events in proportion to their last loss,
+            weighted so that the mean loss stays what it is; the rest is drawn evenly. 0 shows every event
+            once an epoch.
         class_weights: "balanced" weights classes inversely to their frequency in the training split.
         augment: apply the detector's symmetries, all or those named.
         gradient_clip: largest norm of the gradient; 0 for no limit.
@@ -43,6 +46,7 @@ class TrainConfig(BaseModel):
     ema_decay: float = Field(0.999, ge=0, lt=1)
     patience: int = Field(0, ge=0)
     loss: Literal["huber", "mse", "mae"] = "huber"
+    hard_sampling: float = Field(0.0, ge=0, le=0.9)
     class_weights: Literal["none", "balanced"] = "none"
     augment: bool | tuple[str, ...] = True
     gradient_clip: float = Field(1.0, ge=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytorch_lightning as lightning
 import torch
@@ -46,6 +47,8 @@ class TrainingModule(lightning.LightningModule):
         self.config = config
         self.augmentation = augmentation
         self.class_weights = class_weights or {}
+        #: Last loss of each event by its position in the resident data; NaN before it was drawn.
+        self.last_losses = torch.empty(0)
         self._train_losses: list[torch.Tensor] = []
         self._validation: list[tuple[Batch, torch.Tensor]] = []
 
@@ -64,8 +67,10 @@ class TrainingModule(lightning.LightningModule):
                 head.name: self.augmentation.target(head, targets[head.name], number) for head in self.heads
             }
         outputs = self.network(self._scaled(images))
-        loss = self._loss(outputs, targets, batch.defined)
+        loss, per_event = self._loss(outputs, targets, batch.defined, batch.weights)
         self._train_losses.append(loss.detach())
+        if self.config.hard_sampling:
+            self._remember(batch.rows, per_event.detach())
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -78,7 +83,7 @@ class TrainingModule(lightning.LightningModule):
         targets = {h.name: torch.cat([b.targets[h.name] for b, _ in self._validation]) for h in self.heads}
         defined = {h.name: torch.cat([b.defined[h.name] for b, _ in self._validation]) for h in self.heads}
         self._validation.clear()
-        scores = {"val_loss": self._loss(outputs, targets, defined).item()}
+        scores = {"val_loss": self._loss(outputs, targets, defined, outputs.new_ones(len(outputs)))[0].item()}
         for head, raw in zip(self.heads, split_outputs(self.heads, outputs).values(), strict=True):
             rows = defined[head.name]
             values = self.preprocessing.unscale_output(head, raw)[rows]
@@ -96,6 +101,14 @@ class TrainingModule(lightning.LightningModule):
     def train_loss(self) -> float:
         """Mean loss over the batches of this epoch so far."""
         return torch.stack(self._train_losses).float().mean().item()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what the next epoch's draws depend on."""
+        checkpoint["last_losses"] = self.last_losses
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore what the next epoch's draws depend on."""
+        self.last_losses = checkpoint["last_losses"]
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return the optimiser and its schedule, a factor of the highest rate by step."""
@@ -119,18 +132,29 @@ class TrainingModule(lightning.LightningModule):
     def _scaled(self, images: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         return {view: self.preprocessing.images(view, pixels) for view, pixels in images.items()}
 
+    def _remember(self, rows: torch.Tensor, losses: torch.Tensor) -> None:
+        highest = int(rows.max()) + 1
+        if len(self.last_losses) < highest:
+            unknown = losses.new_full((highest - len(self.last_losses),), torch.nan)
+            self.last_losses = torch.cat([self.last_losses.to(losses), unknown])
+        self.last_losses[rows] = losses
+
     def _loss(
-        self, outputs: torch.Tensor, targets: dict[str, torch.Tensor], defined: dict[str, torch.Tensor]
-    ) -> torch.Tensor:
-        """Mean over events of each head's loss where it is defined, summed over heads."""
-        total = outputs.new_zeros(())
+        self,
+        outputs: torch.Tensor,
+        targets: dict[str, torch.Tensor],
+        defined: dict[str, torch.Tensor],
+        weights: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Weighted mean of each head's loss where it is defined, summed over heads; and that sum by event."""
+        total, per_event = outputs.new_zeros(()), outputs.new_zeros(len(outputs))
         for head, raw in zip(self.heads, split_outputs(self.heads, outputs).values(), strict=True):
             target = self.preprocessing.scale_target(head, targets[head.name])
-            weights = self.class_weights.get(head.name)
-            losses = event_losses(head, raw, target, self.config.loss, weights)
+            losses = event_losses(head, raw, target, self.config.loss, self.class_weights.get(head.name))
             mask = defined[head.name].to(losses.dtype)
-            total = total + (losses * mask).sum() / mask.sum().clamp(min=1)
-        return total
+            total = total + (losses * mask * weights).sum() / (mask * weights).sum().clamp(min=1e-6)
+            per_event = per_event + losses * mask
+        return total, per_event
 
 
 def rate_factor(step: int, n_steps: int, n_warmup: int, schedule: str) -> float:
