@@ -17,7 +17,7 @@ CEBR = get_detector("cebr")
 @pytest.fixture
 def comparison() -> Comparison:
     rng = np.random.default_rng(1)
-    edges = np.linspace(0, 10, 11)
+    x = np.arange(10.0)
     image = rng.poisson(40, (16, 16)).astype(float)
     return Comparison(
         detector="cebr",
@@ -28,9 +28,7 @@ def comparison() -> Comparison:
             Quantity("bad", 10.0, 12.0, 0.1, 0.3, "statistics"),
             Quantity("known", 1.0, 2.0, float("nan"), 0.3, "figure", known="Because <walls>."),
         ),
-        spectra=(
-            Spectrum("falling", "x", "y", edges, np.arange(10.0)[::-1], np.array([2.5]), np.array([7.0])),
-        ),
+        spectra=(Spectrum("falling", "x", "y", x, x[::-1], np.array([2.5]), np.array([7.0])),),
         maps=(PixelMap("map", "photons", image),),
         examples=(PixelMap("example", "photons", image, logarithmic=True),),
         fitted=(FittedEvent("real 1", image, np.full((16, 16), 40.0), 260.0, 252, {"x_1_px": 0.5}),),

@@ -23,7 +23,7 @@ def test_spectrum_shows_the_real_points(logarithmic: bool) -> None:
         logarithmic,
     )
     axes = figures.draw_spectrum(spectrum).axes[0]
-    (points,) = axes.lines
+    _, points = axes.lines
     assert (points.get_xdata()[0], points.get_ydata()[0]) == (1.5, 2.5)
     assert axes.get_yscale() == ("log" if logarithmic else "linear")
 

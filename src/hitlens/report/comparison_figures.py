@@ -22,22 +22,22 @@ N_COLUMNS = 4
 
 
 def draw_spectrum(spectrum: Spectrum) -> Figure:
-    """Return the simulated histogram as a line with the real values as points.
+    """Return the simulated curve with the real values as points.
 
     Args:
-        spectrum: histogram and real values.
+        spectrum: curve and real values.
     """
     with drawing():
         figure, axes = new_figure((6.4, 4.0))
-        axes.stairs(spectrum.heights, spectrum.edges, baseline=None, color=COLOURS[0], label="simulated")
+        axes.plot(spectrum.x, spectrum.y, color=COLOURS[0], label="simulated")
         axes.plot(spectrum.real_x, spectrum.real_y, "o", color=COLOURS[1], label="real", zorder=3)
         axes.set_xlabel(spectrum.x_label)
         axes.set_ylabel(spectrum.y_label)
-        axes.set_xlim(spectrum.edges[0], spectrum.edges[-1])
+        axes.set_xlim(spectrum.x[0], spectrum.x[-1])
         if spectrum.logarithmic:
             axes.set_yscale("log")
         else:
-            axes.set_ylim(0, 1.08 * float(max(spectrum.heights.max(), spectrum.real_y.max())))
+            axes.set_ylim(0, 1.08 * float(max(spectrum.y.max(), spectrum.real_y.max())))
         axes.legend(loc="upper right" if spectrum.logarithmic else "lower left")
     return figure
 

@@ -54,14 +54,14 @@ class Quantity:
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """A histogram of the simulated events with real values beside it.
+    """A curve of the simulated events with real values beside it.
 
     Attributes:
         name: what is counted.
         x_label: quantity and unit of the x axis.
         y_label: meaning of the y axis.
-        edges: of the bins, shape (bin + 1,).
-        heights: of the bins, shape (bin,).
+        x: where the curve is given, shape (step,).
+        y: its values, shape (step,).
         real_x: positions of the real values, shape (point,).
         real_y: the real values, shape (point,).
         logarithmic: whether the y axis is.
@@ -70,8 +70,8 @@ class Spectrum:
     name: str
     x_label: str
     y_label: str
-    edges: Float64
-    heights: Float64
+    x: Float64
+    y: Float64
     real_x: Float64
     real_y: Float64
     logarithmic: bool = False
@@ -130,7 +130,7 @@ class Comparison:
         n_events: simulated events.
         settings: every setting of the simulator.
         quantities: numbers beside the real ones.
-        spectra: histograms with the real values.
+        spectra: curves with the real values.
         maps: maps of the simulated events.
         examples: single events worth a look.
         fitted: real events fitted with the response; empty where none were at hand.

@@ -419,10 +419,10 @@ def spectra(events: Events) -> tuple[Spectrum, ...]:
     )
 
 
-def _above(values: Float64, edges: Float64) -> Float64:
-    """Return the share of values above the lower edge of each bin."""
+def _above(values: Float64, x: Float64) -> Float64:
+    """Return the share of values above each x."""
     ordered = np.sort(values)
-    share: Float64 = 1.0 - np.searchsorted(ordered, edges[:-1], side="right") / len(ordered)
+    share: Float64 = 1.0 - np.searchsorted(ordered, x, side="right") / len(ordered)
     return share
 
 
