@@ -118,7 +118,8 @@ def input_histograms(panels: Sequence[tuple[str, Histogram]]) -> Figure:
             axes.set_xlabel(histogram.label)
             axes.set_ylabel("pixels per bin")
             axes.tick_params(labelleft=True)
-            axes.legend(loc="upper right")
+            if list(histogram.counts) != [title]:
+                axes.legend(loc="upper right")
         return figure
 
 

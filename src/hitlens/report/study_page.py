@@ -17,7 +17,7 @@ from hitlens.report.tables import Cell, Table, provenance_table, table, verdict
 _SHOWN = ("accuracy", "auc", "mcc", "rmse", "mae", "r2")
 
 #: Digits of a hash that tell weights apart.
-_N_DIGITS = 12
+_N_DIGITS = 8
 
 _MINUS = "\N{MINUS SIGN}"
 
@@ -70,18 +70,17 @@ def answers(study: StudyResults, head: int) -> list[str]:
         mine = variant.heads[head]
         position = primary_metric(mine)
         difference = mine.differences[position]
-        label = _metric_label(difference)
         values = (
-            f"{metric_label(difference.name)} {metric_text(mine.metrics[position])} against "
+            f"{_metric_label(difference)} {metric_text(mine.metrics[position])} against "
             f"{metric_text(first.heads[head].metrics[position])}, difference {metric_text(difference)}"
         )
         about = f"{mine.task}: " if len(first.heads) > 1 else ""
         word = {"good": "is better than", "bad": "is worse than"}.get(verdict(difference))
         if word:
-            found.append(f"{about}{variant.name} {word} {first.name} in {label}: {values}.")
+            found.append(f"{about}{variant.name} {word} {first.name}: {values}.")
         else:
             pair = f"{variant.name} and {first.name}"
-            found.append(f"{about}{pair} do not differ beyond the interval in {label}: {values}.")
+            found.append(f"{about}{pair} do not differ beyond the interval: {values}.")
     return found
 
 
@@ -154,10 +153,11 @@ def training_table(study: StudyResults, metric_name: str) -> Table:
                 one.initial_weights[:_N_DIGITS],
             ]
         )
-    last = f"last {n_last} epochs" if n_last > 1 else "last epoch"
+    last = f"last {n_last}" if n_last > 1 else "last"
     columns = ["variant", "best epoch", f"{metric_name} there", f"{extreme} of {last}", "worse than best by"]
     columns += ["spread", "time", "parameters", "initial weights"]
-    return table(f"Validation {metric_name} and cost; spread is over the {last}", columns, rows)
+    caption = f"Validation {metric_name} at the best epoch and over the {last} epochs, and what it cost"
+    return table(caption, columns, rows)
 
 
 def weights_sentence(variants: tuple[VariantResult, ...]) -> str:

@@ -77,7 +77,8 @@ def predict_files(
         options=options or {},
         report=report,
     )
-    parts = [predict_events(model, block).table for block in blocks]
+    # Without a single event the table still has its columns.
+    parts = [predict_events(model, block).table for block in blocks] or [_no_predictions(model)]
     predictions = Predictions(
         pl.concat(parts, how="diagonal_relaxed"),
         model.card.task,
@@ -87,6 +88,12 @@ def predict_files(
     )
     write_predictions(predictions, output)
     return predictions
+
+
+def _no_predictions(model: TrainedModel) -> pl.DataFrame:
+    images = {view.name: np.zeros((0, *view.shape), dtype=np.uint16) for view in model.detector.views}
+    keys = {name: pl.String if name == model.detector.key[0] else pl.Int64 for name in model.detector.key}
+    return predict_events(model, Events(images, pl.DataFrame(schema=keys), model.detector.name)).table
 
 
 def _columns(

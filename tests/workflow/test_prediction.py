@@ -1,0 +1,190 @@
+"""Predictions of files: keys and order kept, with truth or without, nothing skipped in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from hitlens.datasets.transforms import Scaling
+from hitlens.detector import ReadReport
+from hitlens.detectors import get_detector
+from hitlens.errors import DataError, FileFormatError, ModelFileError, NotFoundError
+from hitlens.evaluate.predictions import read_predictions
+from hitlens.events import Events
+from hitlens.models import build_network
+from hitlens.models.preprocessing import Preprocessing, TargetScaling
+from hitlens.models.trained import ModelCard, TrainedModel, save_model
+from hitlens.workflow.data import open_writer
+from hitlens.workflow.prediction import open_model, predict_events, predict_files
+
+CEBR = get_detector("cebr")
+
+
+def make_model(name: str) -> TrainedModel:
+    task = CEBR.task(name)
+    heads = CEBR.heads(task)
+    targets = {
+        head.name: TargetScaling(mean=(1.0,) * head.n_outputs, spread=(2.0,) * head.n_outputs)
+        for head in heads
+        if not head.is_classification
+    }
+    scalings = {"anode": (Scaling(curve="log1p", offset=4.0, scale=2.0),)}
+    settings = {"features": [4, 4], "last_features": 8}
+    card = ModelCard(
+        detector="cebr",
+        task=task,
+        heads=heads,
+        architecture="plain_cnn",
+        settings=settings,
+        preprocessing=Preprocessing(scalings=scalings, targets=targets),
+        split_hash="abc",
+    )
+    torch.manual_seed(3)
+    network = build_network("plain_cnn", settings, CEBR.views, 1, sum(head.n_outputs for head in heads))
+    return TrainedModel(card, network.eval(), CEBR)
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "model.safetensors"
+    save_model(make_model("joint"), path)
+    return path
+
+
+def write(path: Path, events: Events) -> Path:
+    with open_writer(path, "cebr") as writer:
+        writer.write(events)
+    return path
+
+
+@pytest.fixture(scope="module")
+def events(make_cebr: Callable[..., Events]) -> Events:
+    return make_cebr(50, 4)
+
+
+def test_rows_keep_keys_and_order_over_files(model_file: Path, events: Events, tmp_path: Path) -> None:
+    files = [
+        write(tmp_path / "b.h5", events.select(slice(30, None))),
+        write(tmp_path / "a.txt", events.select(slice(0, 30))),
+    ]
+    predictions = predict_files(model_file, files, tmp_path / "out.parquet")
+    table = predictions.table
+    assert table["event"].to_list() == [*range(30, 50), *range(30)]
+    assert table["file"].to_list() == ["made.txt"] * 20 + ["a.txt"] * 30
+    assert set(table["split"]) == {"none"}
+    np.testing.assert_array_equal(table["true_n_electrons"][:20], events.truth["n_electrons"][30:])
+    read = read_predictions(tmp_path / "out.parquet")
+    assert read.table.equals(table)
+    assert read.metadata["split_hash"] == "abc"
+    whole = predict_events(open_model(model_file), events).table
+    np.testing.assert_allclose(
+        table.sort("event")["score_multiplicity"], whole["score_multiplicity"], atol=1e-5
+    )
+
+
+def test_shuffled_events_get_shuffled_answers(events: Events) -> None:
+    model = make_model("joint")
+    order = np.random.default_rng(1).permutation(len(events))
+    straight, shuffled = (
+        predict_events(model, events).table,
+        predict_events(model, events.select(order)).table,
+    )
+    assert shuffled["event"].to_list() == order.tolist()
+    for column in ("score_multiplicity", "single_pred_energy_1_mev", "double_pred_x_2_px"):
+        np.testing.assert_allclose(shuffled[column], straight[column].to_numpy()[order], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [task.name for task in CEBR.tasks])
+def test_every_task_gives_its_columns(name: str, events: Events) -> None:
+    predictions = predict_events(make_model(name), events)
+    for head in predictions.heads:
+        for column in predictions.output_columns(head):
+            assert predictions.table[column].null_count() == 0
+        if head.is_classification:
+            scores = predictions.table[f"score_{head.name}"].to_numpy()
+            assert scores.dtype == np.float32
+            called = np.where(scores > 0.5, "double", "single")
+            np.testing.assert_array_equal(predictions.table[f"pred_{head.name}"].to_numpy(), called)
+
+
+def test_events_without_truth_have_answers_and_no_truth(events: Events, tmp_path: Path) -> None:
+    bare = Events(events.images, events.truth.select("file", "event"), "cebr")
+    table = predict_events(make_model("joint"), bare).table
+    assert not [column for column in table.columns if column.startswith("true_")]
+    assert len(table) == len(events)
+    assert table["pred_multiplicity"].is_in(["single", "double"]).all()
+
+
+def test_files_with_and_without_truth_go_together(model_file: Path, events: Events, tmp_path: Path) -> None:
+    bare = Events(events.images, events.truth.select("file", "event"), "cebr")
+    files = [write(tmp_path / "known.h5", events), write(tmp_path / "bare.h5", bare)]
+    table = predict_files(model_file, files, tmp_path / "out.parquet").table
+    assert len(table) == 100
+    assert table["true_multiplicity"].null_count() == 50
+    assert table["true_energy_1_mev"].null_count() == 50
+
+
+def test_bad_events_are_refused_or_skipped_and_counted(
+    model_file: Path, events: Events, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "some.txt", events)
+    lines = path.read_text().splitlines()
+    lines[7] = lines[7].rsplit(" ", 1)[0]
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(FileFormatError, match="line 8"):
+        predict_files(model_file, [path], tmp_path / "out.parquet")
+    assert not (tmp_path / "out.parquet").exists()
+    report = ReadReport([])
+    predictions = predict_files(
+        model_file, [path], tmp_path / "out.parquet", on_bad_event="skip", report=report
+    )
+    assert len(predictions) == 49
+    assert len(report.skipped) == 1
+    assert "line 8" in report.skipped[0]
+
+
+def test_no_events_give_an_empty_table(model_file: Path, events: Events, tmp_path: Path) -> None:
+    path = write(tmp_path / "none.h5", events.select(slice(0, 0)))
+    predictions = predict_files(model_file, [path], tmp_path / "out.parquet")
+    assert len(predictions) == 0
+    assert "score_multiplicity" in read_predictions(tmp_path / "out.parquet").table.columns
+
+
+@pytest.mark.parametrize("name", ["out.h5", "out.root", "out.csv"])
+def test_other_formats_hold_the_same(name: str, model_file: Path, events: Events, tmp_path: Path) -> None:
+    path = write(tmp_path / "some.h5", events)
+    predict_files(model_file, [path], tmp_path / name)
+    assert (tmp_path / name).stat().st_size > 1000
+    assert {entry.name for entry in tmp_path.iterdir()} == {"some.h5", name}
+
+
+def test_missing_models_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="No model file"):
+        open_model(tmp_path)
+    with pytest.raises(ModelFileError, match=r"none\.safetensors"):
+        open_model(tmp_path / "none.safetensors")
+
+
+def test_a_model_of_an_unknown_detector_is_named(tmp_path: Path) -> None:
+    model = make_model("single")
+    card = model.card.model_copy(update={"detector": "atlas"})
+    save_model(TrainedModel(card, model.network, CEBR), tmp_path / "model.safetensors")
+    with pytest.raises(NotFoundError, match="atlas"):
+        open_model(tmp_path)
+
+
+def test_events_of_another_detector_are_refused(events: Events) -> None:
+    other = Events(events.images, events.truth, "nova")
+    with pytest.raises(DataError, match="trained on detector 'cebr'"):
+        predict_events(make_model("single"), other)
+
+
+def test_truth_of_undefined_targets_is_null(events: Events) -> None:
+    unknown = events.truth.with_columns(n_electrons=pl.Series([None] * 50, dtype=pl.UInt8))
+    table = predict_events(make_model("multiplicity"), Events(events.images, unknown, "cebr")).table
+    assert table["true_multiplicity"].null_count() == 50

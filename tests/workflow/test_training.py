@@ -1,0 +1,322 @@
+"""From a recipe to a run folder: what it holds, what is refused, what is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from hitlens.config import RunConfig
+from hitlens.datasets.resident import ResidentData
+from hitlens.detectors import get_detector
+from hitlens.errors import ConfigError, DataError, LeakageError, NotFoundError, RunError, SelectionError
+from hitlens.evaluate.predictions import read_predictions
+from hitlens.events import Events, concat
+from hitlens.io.native_writer import NativeWriter
+from hitlens.models.trained import read_card
+from hitlens.train.callbacks import read_history
+from hitlens.train.engine import TrainingResult
+from hitlens.workflow import runs, training
+from hitlens.workflow.prediction import open_model
+from hitlens.workflow.training import build_module, prepare, train, weights_hash
+
+N = 400
+SMALL: dict[str, Any] = {
+    "name": "plain_cnn",
+    "settings": {"features": [4, 4], "last_features": 8, "dropout": 0.1},
+    "symmetrise": False,
+}
+QUICK: dict[str, Any] = {"epochs": 2, "batch_size": 64, "precision": "float32", "accelerator": "cpu"}
+
+Settings = Callable[..., RunConfig]
+
+
+def write(path: Path, events: Events) -> Path:
+    with NativeWriter(path, "cebr") as writer:
+        writer.write(events)
+    return path
+
+
+@pytest.fixture(scope="module")
+def data(make_cebr: Callable[..., Events], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("data") / "made.h5", make_cebr(N))
+
+
+@pytest.fixture(scope="module")
+def settings(data: Path) -> Settings:
+    def make(task: str = "multiplicity", **changes: Any) -> RunConfig:
+        content = {"detector": "cebr", "task": task, "data": {"files": (str(data),)}}
+        content |= {"model": SMALL, "train": QUICK}
+        for key, value in changes.items():
+            content[key] = {**content.get(key, {}), **value} if isinstance(value, dict) else value
+        return RunConfig(**content)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def run(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainingResult]:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    selected = settings(data={"files": settings().data.files, "selection": "energy_1_mev > 0.05"})
+    return folder, train(selected, folder, progress=False)
+
+
+def test_the_run_folder_is_complete(run: tuple[Path, TrainingResult]) -> None:
+    folder, result = run
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "config.yaml",
+        "history.csv",
+        "checkpoints",
+        "model.safetensors",
+        "predictions.parquet",
+        "provenance.json",
+    }
+    assert len(read_history(folder / "history.csv")) == result.n_epochs == 2
+    written = yaml.safe_load((folder / "config.yaml").read_text())
+    assert written["model"]["settings"]["features"] == [4, 4]
+
+
+def test_the_record_says_how_it_came_about(run: tuple[Path, TrainingResult], data: Path) -> None:
+    folder, result = run
+    record = runs.read_provenance(folder)
+    assert record["status"] == "finished"
+    assert record["data"]["files"] == [str(data)]
+    assert list(record["data"]["sha256"]) == ["made.h5"]
+    assert record["best_epoch"] == result.best_epoch
+    assert record["validation_score"] == pytest.approx(result.best_score)
+    assert record["monitor"] == "val_accuracy"
+    assert record["n_parameters"] > 500
+    assert len(record["initial_weights"]) == 64
+    n_left = record["data"]["left_out"]["outside data.selection"]
+    assert 0 < n_left == N - record["data"]["n_events"]
+    split = record["split"]
+    assert split["n_train"] + split["n_validation"] + split["n_test"] == record["data"]["n_events"]
+
+
+def test_predictions_are_of_validation_and_test_in_the_order_of_the_events(
+    run: tuple[Path, TrainingResult],
+) -> None:
+    folder, _ = run
+    predictions = read_predictions(folder / "predictions.parquet")
+    table, split = predictions.table, runs.read_provenance(folder)["split"]
+    assert set(table["split"]) == {"validation", "test"}
+    assert len(predictions.split("validation")) == split["n_validation"]
+    assert len(predictions.split("test")) == split["n_test"]
+    assert table["event"].is_sorted()
+    assert table["event"].n_unique() == len(table)
+    assert table.columns[:3] == ["file", "event", "split"]
+
+
+def test_the_kept_weights_are_those_of_the_recorded_score(run: tuple[Path, TrainingResult]) -> None:
+    folder, result = run
+    table = read_predictions(folder / "predictions.parquet").split("validation").table
+    accuracy = float((table["pred_multiplicity"] == table["true_multiplicity"]).mean() or 0)
+    assert accuracy == pytest.approx(result.best_score, abs=0.03)  # bfloat16 may move an event or two
+
+
+def test_the_card_carries_what_prediction_needs(run: tuple[Path, TrainingResult]) -> None:
+    folder, result = run
+    card, record = read_card(folder / "model.safetensors"), runs.read_provenance(folder)
+    assert (card.detector, card.task.name, card.architecture) == ("cebr", "multiplicity", "plain_cnn")
+    assert card.split_hash == record["split"]["hash"]
+    assert card.data_checksums == record["data"]["sha256"]
+    assert card.versions["torch"] == record["machine"]["versions"]["torch"]
+    assert card.seed == 1
+    assert card.best_epoch == result.best_epoch
+    assert card.monitor == "val_accuracy"
+    assert card.temperature.keys() == {"multiplicity"}
+    assert 0.1 <= card.temperature["multiplicity"] <= 10
+    assert [scaling.curve for scaling in card.preprocessing.scalings["anode"]] == ["log1p"]
+
+
+def test_constants_come_from_the_training_split_alone(settings: Settings) -> None:
+    prepared = prepare(settings())
+    images = prepared.events.dense("anode")
+    module = build_module(
+        settings(), prepared, ResidentData.from_events(prepared.events, prepared.detector, prepared.heads)
+    )
+    (scaling,) = module.preprocessing.scalings["anode"]
+    expected = np.log1p(images[prepared.split.train].astype(float))
+    assert scaling.offset == pytest.approx(expected.mean())
+    assert scaling.scale == pytest.approx(expected.std())
+
+
+@pytest.mark.parametrize("task", ["single_energy", "double", "joint"])
+def test_other_tasks_train(task: str, settings: Settings, tmp_path: Path) -> None:
+    train(settings(task, train=QUICK | {"epochs": 1}), tmp_path / task, progress=False)
+    predictions = read_predictions(tmp_path / task / "predictions.parquet")
+    detector = get_detector("cebr")
+    for head in detector.heads(detector.task(task)):
+        values = predictions.table.select(predictions.output_columns(head))
+        assert values.null_count().sum_horizontal().item() == 0
+    card = read_card(tmp_path / task / "model.safetensors")
+    assert card.monitor == "val_loss"
+    assert card.temperature.keys() == ({"multiplicity"} if task == "joint" else set())
+    counted = runs.read_provenance(tmp_path / task)
+    n_used = sum(counted["split"][f"n_{name}"] for name in ("train", "validation", "test"))
+    assert n_used + counted["data"]["left_out"].get(f"no target for {task}", 0) == N
+
+
+def test_all_tasks_of_one_detector_share_the_test_events(settings: Settings) -> None:
+    def test_events(task: str) -> set[int]:
+        return set(prepare(settings(task)).split.test.tolist())
+
+    everything = test_events("multiplicity")
+    assert test_events("single_energy") | test_events("double") == everything
+    assert prepare(settings("double")).split.hash == prepare(settings()).split.hash
+
+
+def test_a_run_is_never_overwritten_unasked(run: tuple[Path, TrainingResult], settings: Settings) -> None:
+    folder, _ = run
+    before = (folder / "provenance.json").read_bytes()
+    with pytest.raises(RunError, match=r"holds a run \(finished\)\. Use --force"):
+        train(settings(), folder)
+    with pytest.raises(RunError, match="is finished"):
+        train(settings(), folder, resume=True)
+    assert (folder / "provenance.json").read_bytes() == before
+
+
+def test_force_throws_the_old_run_away_only_when_the_new_one_can_start(
+    settings: Settings, tmp_path: Path
+) -> None:
+    runs.write_provenance(tmp_path, {"status": "finished"})
+    (tmp_path / "report.html").write_text("old")
+    for wrong in (settings(model={"settings": {"featurs": [4]}}), settings(data={"files": ("none.h5",)})):
+        with pytest.raises((ConfigError, NotFoundError)):
+            train(wrong, tmp_path, force=True)
+        assert (tmp_path / "report.html").is_file()
+    train(settings(train=QUICK | {"epochs": 1}), tmp_path, force=True, progress=False)
+    assert not (tmp_path / "report.html").exists()
+    assert runs.read_provenance(tmp_path)["status"] == "finished"
+
+
+def interrupted(config: RunConfig, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave what a run holds that was killed when its training was done and its model not yet written."""
+
+    class Killed(Exception):
+        pass
+
+    def kill(*args: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(training, "save_model", kill)
+        train(config, folder, progress=False)
+
+
+def test_an_unfinished_run_goes_on_with_the_same_data_and_settings_only(
+    settings: Settings,
+    make_cebr: Callable[..., Events],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = tmp_path / "run"
+    interrupted(settings(), folder, monkeypatch)
+    before = runs.read_provenance(folder)
+    assert before["status"] == "running"
+    with pytest.raises(RunError, match=r"holds a run \(running\)\. Use --resume to continue it, --force"):
+        train(settings(), folder)
+    other = write(tmp_path / "made.h5", make_cebr(N, seed=2))
+    with pytest.raises(ConfigError, match="The data changed since the run began"):
+        train(settings(data={"files": (str(other),)}), folder, resume=True)
+    with pytest.raises(ConfigError, match=r"began with train.learning_rate = 0.003.* cannot go on with 0.1"):
+        train(settings(train=QUICK | {"learning_rate": 0.1}), folder, resume=True)
+    with pytest.raises(ConfigError, match=r"began with split\.seed"):
+        train(settings(split={"seed": 5}), folder, resume=True)
+    assert runs.read_provenance(folder) == before
+    result = train(settings(title="Another title"), folder, resume=True, progress=False)
+    after = runs.read_provenance(folder)
+    assert result.n_epochs == 2
+    assert after["status"] == "finished"
+    assert after["started"] == before["started"]
+    assert after["initial_weights"] == before["initial_weights"]
+
+
+def test_there_must_be_something_to_resume(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no run to resume"):
+        train(settings(), tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"data": {"files": ()}}, ConfigError, "names no files"),
+        ({"task": "multiplicities"}, NotFoundError, "Did you mean 'multiplicity'"),
+        ({"detector": "cebra"}, NotFoundError, "Did you mean 'cebr'"),
+        ({"model": {"name": "plane_cnn"}}, NotFoundError, "Did you mean 'plain_cnn'"),
+        ({"model": {"settings": {"features": [0.5]}}}, ConfigError, "features"),
+        ({"data": {"selection": "energy > 1"}}, SelectionError, "energy"),
+        (
+            {"task": "double", "data": {"selection": "n_electrons = 1"}},
+            DataError,
+            "has a target for task 'double'",
+        ),
+        ({"train": {"augment": ("flip_z",)}}, ConfigError, "flip_z.* is not a symmetry of cebr"),
+    ],
+)
+def test_mistakes_are_named_and_leave_nothing_behind(
+    changes: dict[str, Any], error: type[Exception], message: str, settings: Settings, tmp_path: Path
+) -> None:
+    content = dict(changes)
+    if "data" in content:
+        content["data"] = {"files": settings().data.files} | content["data"]
+    task = content.pop("task", "multiplicity")
+    with pytest.raises(error, match=message):
+        train(settings(task, **content), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_copies_in_two_splits_are_refused_or_dropped_and_counted(
+    make_cebr: Callable[..., Events], settings: Settings, tmp_path: Path
+) -> None:
+    events = make_cebr(60)
+    path = write(tmp_path / "twice.h5", concat([events, events]))
+    with pytest.raises(LeakageError, match="more than one split"):
+        prepare(settings(data={"files": (str(path),)}))
+    kept = prepare(settings(data={"files": (str(path),)}, split={"on_duplicates": "keep_first"}))
+    assert kept.left_out == {"later copies of an event": 60}
+
+
+def test_events_beyond_the_limit_are_counted(settings: Settings) -> None:
+    prepared = prepare(settings(data={"files": settings().data.files, "max_events": 150}))
+    assert len(prepared.events) == 150
+    assert prepared.events.truth["event"].to_list() == list(range(150))
+    assert prepared.left_out == {"beyond data.max_events": N - 150}
+
+
+def test_balanced_weights_undo_the_training_split_s_imbalance(settings: Settings) -> None:
+    config = settings(
+        data={"files": settings().data.files, "selection": "n_electrons = 1 OR energy_1_mev > 0.7"},
+        train=QUICK | {"class_weights": "balanced"},
+    )
+    prepared = prepare(config)
+    data = ResidentData.from_events(prepared.events, prepared.detector, prepared.heads)
+    weights = build_module(config, prepared, data).class_weights["multiplicity"]
+    n_double = int((prepared.events.truth["n_electrons"].to_numpy()[prepared.split.train] == 2).sum())
+    n = len(prepared.split.train)
+    torch.testing.assert_close(weights, torch.tensor([n / (2 * (n - n_double)), n / (2 * n_double)]))
+    assert build_module(settings(), prepared, data).class_weights == {}
+
+
+def test_initial_weights_depend_on_seed_and_architecture_alone(settings: Settings) -> None:
+    prepared = prepare(settings())
+    data = ResidentData.from_events(prepared.events, prepared.detector, prepared.heads)
+
+    def start(**changes: Any) -> str:
+        return weights_hash(build_module(settings(**changes), prepared, data).network)
+
+    assert start() == start(train={"learning_rate": 0.1, "augment": False}, model={"scaling": ["linear"]})
+    assert start() != start(train={"seed": 2})
+    assert start() != start(model={"settings": {"features": [4, 8], "last_features": 8}})
+
+
+def test_the_model_of_a_run_opens(run: tuple[Path, TrainingResult]) -> None:
+    model = open_model(run[0])
+    assert not model.network.training
+    assert model.card == read_card(run[0] / "model.safetensors")
