@@ -15,6 +15,7 @@ __all__ = [
     "page",
     "render",
     "study_figures",
+    "study_page",
     "style",
     "tables",
 ]
