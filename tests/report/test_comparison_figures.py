@@ -16,14 +16,14 @@ def test_spectrum_shows_the_real_points(logarithmic: bool) -> None:
         "s",
         "x",
         "y",
-        np.arange(4.0),
+        np.arange(3.0),
         np.array([3.0, 2.0, 1.0]),
         np.array([1.5]),
         np.array([2.5]),
         logarithmic,
     )
     axes = figures.draw_spectrum(spectrum).axes[0]
-    _, points = axes.lines
+    points = axes.lines[1]
     assert (points.get_xdata()[0], points.get_ydata()[0]) == (1.5, 2.5)
     assert axes.get_yscale() == ("log" if logarithmic else "linear")
 
