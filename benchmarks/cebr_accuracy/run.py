@@ -140,9 +140,9 @@ def table(results: dict[str, Results], folder: Path) -> list[str]:
     lines = [
         "# CeBr: what the shipped recipes reach",
         "",
-        f"{N_EVENTS:,} simulated events, seed {SEED}: 60 % training, 20 % validation, 20 % test; every number is",
-        'of the test split, read once, with its 95 % bootstrap interval (recall: binomial). "fit" is the two-spot',
-        "Poisson likelihood fit, on part of the same events. Made by `run.py` beside this file.",
+        f"{N_EVENTS:,} simulated events, seed {SEED}: 60 % training, 20 % validation, 20 % test; each number",
+        "is of the test split, read once, with its 95 % interval (bootstrap; recall: binomial). The fit is the",
+        "two-spot Poisson likelihood fit, on part of the same events. Made by `run.py` beside this file.",
         "",
         "| recipe | quantity | value | goal | |",
         "|---|---|---|---|---|",
