@@ -61,8 +61,8 @@ def close_range(scores: Sequence[NDArray[np.float64]], higher_is_better: bool) -
     """
     values = np.concatenate(scores)
     values = values[np.isfinite(values)]
-    best = values.max() if higher_is_better else values.min()
-    span = abs(best - np.median(values)) or 0.01 * (abs(best) or 1.0)
+    best = float(values.max() if higher_is_better else values.min())
+    span = float(abs(best - np.median(values))) or 0.01 * (abs(best) or 1.0)
     edge, beyond = (best - 1.08 * span, best + 0.08 * span)
     return (edge, beyond) if higher_is_better else (best - 0.08 * span, best + 1.08 * span)
 
