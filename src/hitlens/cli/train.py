@@ -41,7 +41,8 @@ def train(
     result = train_run(config, folder, resume=resume, force=force, progress=not quiet)
     state = "interrupted after" if result.interrupted else "finished,"
     typer.echo(
-        f"Training {state} {result.n_epochs} epochs. Best epoch {result.best_epoch}: "
+        f"Training {state} {result.n_epochs} epoch{'s' if result.n_epochs != 1 else ''}. "
+        f"Best epoch {result.best_epoch + 1}: "
         f"{result.monitor} {result.best_score:.5g} ({result.precision})."
     )
     typer.echo(f"Model: {folder / 'model.safetensors'}. Next: hitlens evaluate {folder}")
