@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,7 +16,8 @@ def predict(
         str | None, typer.Option("--layout", help="Layout of the files; recognised by default.")
     ] = None,
     on_bad_event: Annotated[
-        str, typer.Option("--on-bad-event", help="'raise', or 'skip' to count and list malformed events.")
+        Literal["raise", "skip"],
+        typer.Option("--on-bad-event", help="'raise', or 'skip' to count and list malformed events."),
     ] = "raise",
     force: Annotated[bool, typer.Option("--force", help="Replace the output file.")] = False,
 ) -> None:
