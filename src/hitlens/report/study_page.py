@@ -154,8 +154,8 @@ def training_table(study: StudyResults, metric_name: str) -> Table:
             ]
         )
     last = f"last {n_last}" if n_last > 1 else "last"
-    columns = ["variant", "best epoch", f"{metric_name} there", f"{extreme} of {last}", "worse than best by"]
-    columns += ["spread", "time", "parameters", "initial weights"]
+    columns = ["variant", "best epoch", metric_name, f"{extreme} of {last}", "off the best by"]
+    columns += ["spread", "time", "parameters", "first weights"]
     caption = f"Validation {metric_name} at the best epoch and over the {last} epochs, and what it cost"
     return table(caption, columns, rows)
 
