@@ -164,14 +164,14 @@ def test_the_close_up_holds_the_best_epoch() -> None:
     assert low < 0.5 < high
 
 
-def test_the_page_is_whole_and_says_what_was_not_read(study: StudyResults) -> None:
+def test_the_page_is_whole_and_says_what_was_not_used(study: StudyResults) -> None:
     page = render_study(study)
     addresses = re.findall(r'(?:src|href)="([^"]*)"', page)
     assert all(address.startswith(("data:", "#")) for address in addresses)
     for name in ("answer", "training", "inputs", "settings", "provenance"):
         assert f'id="{name}"' in page
     assert "Which &lt;scaling&gt; is better?" in page
-    assert "The test split was not read" in page
+    assert "No number here is from the test split" in page
     alternatives = re.findall(r'<img [^>]*alt="([^"]*)"', page)
     assert len(alternatives) == 3
     assert min(map(len, alternatives)) > 40
