@@ -25,7 +25,7 @@ from hitlens.workflow.simulation import simulate_to_file
 from hitlens.workflow.training import train
 
 HERE = Path(__file__).resolve().parent
-RECIPES = ("joint", "multiplicity", "seed_multiplicity")
+RECIPES = ("joint", "multiplicity", "single_position", "seed_multiplicity")
 N_EVENTS, SEED = 200_000, 1
 #: Names of positions and energies in the results, of singles and of doubles.
 XY_1, XY, E_1, E = "x_1_px, y_1_px", "x_px, y_px", "energy_1_mev", "energy_mev"
@@ -86,6 +86,13 @@ ROWS = (
     Row("joint", "fit: AUC", of_fit("multiplicity", "auc"), ""),
     Row("joint", "fit: recall below 1 px separation", close_pairs("likelihood_fit"), ""),
     Row("joint", "single position rmse, px", metric("single", "rmse", XY_1), "<= .06", lambda v: v <= 0.06),
+    Row(
+        "single_position",
+        "position rmse, px",
+        metric("single_position", "rmse", XY_1),
+        "<= .06",
+        lambda v: v <= 0.06,
+    ),
     Row("joint", "single position, 68 % half width, px", metric("single", "resolution", XY_1), ""),
     Row("joint", "fit: single position rmse, px", of_fit("single", "rmse", XY_1), ""),
     Row("joint", "single energy mae, MeV", metric("single", "mae", E_1), "<= .012", lambda v: v <= 0.012),

@@ -38,3 +38,17 @@ def test_no_other_event_is_looked_at() -> None:
 def test_constant_pixels_are_refused() -> None:
     with pytest.raises(DataError, match="nothing to learn"):
         fit_scaling("linear", np.ones((5, 2, 2)), np.arange(5))
+
+
+@pytest.mark.parametrize("curve", list(CURVES))
+def test_arrays_and_tensors_get_the_same_curve(curve: str) -> None:
+    images = np.concatenate([IMAGES, np.zeros_like(IMAGES[:1])]).astype(np.float32)
+    of_arrays, of_tensors = CURVES[curve]
+    np.testing.assert_allclose(of_tensors(torch.from_numpy(images)).numpy(), of_arrays(images), rtol=1e-5)
+
+
+def test_the_shape_of_an_event_does_not_depend_on_its_brightness() -> None:
+    bright, dim = IMAGES * 8, IMAGES
+    of_arrays = CURVES["shape"][0]
+    np.testing.assert_allclose(of_arrays(bright.astype(float)), of_arrays(dim.astype(float)))
+    assert not of_arrays(np.zeros((1, 4, 4))).any()

@@ -12,13 +12,26 @@ from pydantic import BaseModel, ConfigDict
 
 from hitlens.errors import DataError
 
-Curve = Literal["linear", "log1p", "sqrt"]
+Curve = Literal["linear", "log1p", "sqrt", "shape"]
 
-#: Monotonic curves applied before shifting and stretching; sqrt makes photon noise the same everywhere.
+
+def _shape_array(pixels: NDArray[Any]) -> NDArray[Any]:
+    mean = pixels.mean(axis=(-2, -1), keepdims=True)
+    return np.asarray(np.log1p(pixels / np.where(mean > 0, mean, 1)))
+
+
+def _shape_tensor(pixels: torch.Tensor) -> torch.Tensor:
+    mean = pixels.mean(dim=(-2, -1), keepdim=True)
+    return torch.log1p(pixels / torch.where(mean > 0, mean, 1))
+
+
+#: Curves applied to images before shifting and stretching. sqrt makes photon noise the same everywhere;
+#: shape is the logarithm of a pixel over the mean pixel of its event: dim events look like bright ones.
 CURVES: dict[str, tuple[Callable[[NDArray[Any]], NDArray[Any]], Callable[[torch.Tensor], torch.Tensor]]] = {
     "linear": (lambda pixels: pixels, lambda pixels: pixels),
     "log1p": (np.log1p, torch.log1p),
     "sqrt": (np.sqrt, torch.sqrt),
+    "shape": (_shape_array, _shape_tensor),
 }
 
 
@@ -51,7 +64,7 @@ def fit_scaling(
     """Fix the constants of a scaling on the training events.
 
     Args:
-        curve: linear, log1p or sqrt.
+        curve: a key of `CURVES`.
         images: pixel values of all events, shape (event, row, col).
         rows: positions of the training events; no other event is looked at.
         normalise: "minmax" maps the training range to 0..1; "standard" gives mean 0 and deviation 1.
