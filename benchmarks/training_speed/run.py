@@ -31,43 +31,38 @@ KERAS_ENV = HERE / ".venv-keras"
 #: Fractions of the events; the same on both sides, and so is the seed of the draw.
 SPLIT = {"train": 0.8, "validation": 0.1, "test": 0.1}
 
-#: The seed notebook's way of training: constant rate, no averaging, no augmentation, float32.
-PLAIN = (
-    "train.schedule=constant",
-    "train.optimizer=adam",
-    "train.learning_rate=0.001",
-    "train.weight_decay=0",
-    "train.warmup_epochs=0",
-    "train.ema_decay=0",
-    "train.augment=false",
-    "train.gradient_clip=0",
-    "train.precision=float32",
-)
-
 
 @dataclass
 class Row:
     """One way to train, and what was measured of it.
 
     Attributes:
-        settings: None for Keras, else what is set beside batch size and epochs.
+        recipe: the shipped recipe, empty for Keras.
+        settings: what is set beside batch size and epochs.
         speeds: training events a second, one an epoch, first epochs left out.
         accuracies: validation accuracy after the last epoch, one a repeat.
     """
 
     name: str
     batch_size: int
-    settings: tuple[str, ...] | None
+    recipe: str = ""
+    settings: tuple[str, ...] = ()
     speeds: list[float] = field(default_factory=list)
     accuracies: list[float] = field(default_factory=list)
 
 
 ROWS = (
-    Row("Keras", 64, None),
-    Row("hitlens, default path", 64, ()),
-    Row("hitlens, the seed's recipe in float32", 64, PLAIN),
-    Row("Keras", 256, None),
-    Row("hitlens, default path", 256, ()),
+    Row("Keras", 64),
+    Row("hitlens, default path", 64, "cebr/plain_cnn_multiplicity"),
+    Row("hitlens, the seed's recipe", 64, "cebr/seed_multiplicity", ("model.normalise=standard",)),
+    Row(
+        "hitlens, the seed's recipe in float32",
+        64,
+        "cebr/seed_multiplicity",
+        ("model.normalise=standard", "train.precision=float32"),
+    ),
+    Row("Keras", 256),
+    Row("hitlens, default path", 256, "cebr/plain_cnn_multiplicity"),
 )
 
 
@@ -116,16 +111,16 @@ def train_hitlens(row: Row, data: Path, work: Path, epochs: int, seed: int) -> t
     """Return seconds of each epoch and the last validation accuracy."""
     run = work / f"run-{ROWS.index(row)}-{seed}"
     settings = [
-        "model.name=plain_cnn",
-        "model.scaling=[log1p]",
+        "model.symmetrise=false",
+        "model.calibrate=false",
         f"train.epochs={epochs}",
         f"train.batch_size={row.batch_size}",
         f"train.seed={seed}",
         *(f"split.{name}={value}" for name, value in SPLIT.items()),
-        *(row.settings or ()),
+        *row.settings,
     ]
     sets = [part for setting in settings for part in ("--set", setting)]
-    train = ["train", "cebr/multiplicity", "--data", str(data), "-o", str(run), *sets]
+    train = ["train", row.recipe, "--data", str(data), "-o", str(run), "--force", *sets]
     subprocess.run([HITLENS, *train], check=True, capture_output=True, text=True)
     with (run / "history.csv").open(newline="") as file:
         history = list(csv.DictReader(file))
@@ -188,7 +183,7 @@ def main() -> None:
     data, n_train = prepare(options.work, options.events)
     for seed in range(1, options.repeats + 1):
         for row in ROWS:
-            if row.settings is None:
+            if not row.recipe:
                 seconds, accuracy = train_keras(row, options.work, options.epochs, seed)
             else:
                 seconds, accuracy = train_hitlens(row, data, options.work, options.epochs, seed)
