@@ -20,15 +20,18 @@ from hitlens.models.trained import TrainedModel
 _LOW, _HIGH = -1.0, 1.0
 
 
-def fit_temperature(model: TrainedModel, validation: Events, heads: Sequence[Task]) -> dict[str, float]:
+def fit_temperature(
+    model: TrainedModel, validation: Events, heads: Sequence[Task], *, bfloat16: bool = False
+) -> dict[str, float]:
     """Return for each head the temperature with the least log loss on the validation split.
 
     Args:
         model: with temperatures of 1.
         validation: events of the validation split.
         heads: heads that classify.
+        bfloat16: as the predictions will be computed, see `TrainedModel.predict`.
     """
-    answers = model.predict(validation)
+    answers = model.predict(validation, bfloat16=bfloat16)
     found = {}
     for head in heads:
         target = encode_target(validation.truth, head)

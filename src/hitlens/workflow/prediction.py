@@ -32,6 +32,11 @@ def open_model(path: Path) -> TrainedModel:
     return load_model(file, get_detector(read_card(file).detector))
 
 
+def predicts_in_bfloat16(model: TrainedModel) -> bool:
+    """Whether a model predicts in bfloat16 here: classes tolerate it, positions and energies want more digits."""
+    return all(head.is_classification for head in model.card.heads) and cpu_has_bfloat16()
+
+
 def predict_events(model: TrainedModel, events: Events, split: NDArray[np.str_] | None = None) -> Predictions:
     """Return the predictions of a model for every event, in order.
 
@@ -40,9 +45,7 @@ def predict_events(model: TrainedModel, events: Events, split: NDArray[np.str_] 
         events: events of its detector, with or without truth.
         split: name of the split each event is in; "none" for all by default.
     """
-    # Classes tolerate bfloat16; positions and energies want the full mantissa.
-    classifies = all(head.is_classification for head in model.card.heads)
-    answers = model.predict(events, bfloat16=classifies and cpu_has_bfloat16())
+    answers = model.predict(events, bfloat16=predicts_in_bfloat16(model))
     table = _columns(events.truth, model.detector, model.card.task, model.card.heads, answers, split)
     return Predictions(table, model.card.task, model.card.heads, model.card.detector, {})
 

@@ -34,7 +34,7 @@ from hitlens.train.engine import TrainingResult, run_training
 from hitlens.train.module import TrainingModule
 from hitlens.workflow import runs
 from hitlens.workflow.data import read_events
-from hitlens.workflow.prediction import predict_events
+from hitlens.workflow.prediction import predict_events, predicts_in_bfloat16
 from hitlens.workflow.run_events import read_run_config
 
 log = logging.getLogger(__name__)
@@ -248,7 +248,7 @@ def _trained_model(
     if not config.model.calibrate or not heads:
         return model
     validation = prepared.events.select(prepared.split.validation)
-    temperature = fit_temperature(model, validation, heads)
+    temperature = fit_temperature(model, validation, heads, bfloat16=predicts_in_bfloat16(model))
     return TrainedModel(card.model_copy(update={"temperature": temperature}), model.network, model.detector)
 
 
