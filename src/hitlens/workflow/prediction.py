@@ -33,7 +33,7 @@ def open_model(path: Path) -> TrainedModel:
 
 
 def predicts_in_bfloat16(model: TrainedModel) -> bool:
-    """Whether a model predicts in bfloat16 here: classes tolerate it, positions and energies want more digits."""
+    """Whether a model predicts in bfloat16 here: classes tolerate it, energies and positions do not."""
     return all(head.is_classification for head in model.card.heads) and cpu_has_bfloat16()
 
 
