@@ -19,6 +19,8 @@ from hitlens.report.style import drawing
 
 #: Columns of pictures, and the size of one, inches.
 N_COLUMNS, PANEL = 4, 2.55
+#: Letters of 9.5 points that fit over one picture.
+_LINE_LETTERS = 29
 
 
 def draw_gallery(gallery: Gallery, view: View) -> Figure:
@@ -46,13 +48,19 @@ def draw_gallery(gallery: Gallery, view: View) -> Figure:
                 continue
             image = draw_event(axes, gallery.images[number], view, top)
             draw_points(axes, gallery.true_points[number], gallery.pred_points[number])
-            axes.set_title(gallery.captions[number], fontsize=9.5, linespacing=1.15)
+            axes.set_title(gallery.captions[number], fontsize=_caption_size(gallery), linespacing=1.15)
             axes.tick_params(labelbottom=number >= n - n_columns, labelleft=number % n_columns == 0)
         _label(figure, grid, n_columns, n, view)
         if image is not None:
             _colour_bar(figure, image, grid, view)
         _legend(figure, gallery)
         return figure
+
+
+def _caption_size(gallery: Gallery) -> float:
+    """Points at which the longest line of a caption stays within its panel."""
+    longest = max(len(line) for text in gallery.captions for line in text.split("\n"))
+    return min(9.5, 9.5 * _LINE_LETTERS / longest)
 
 
 def draw_event(axes: Axes, image: NDArray[Any], view: View, top: float) -> AxesImage:

@@ -182,8 +182,7 @@ def published_table(results: Results, detector: Detector) -> Table | None:
                     one.metric,
                     one.value,
                     metric_text(ours) + in_mm,
-                    one.conditions,
-                    one.source,
+                    f"{one.conditions} ({one.source})",
                 ]
             )
     if not rows:
@@ -192,7 +191,7 @@ def published_table(results: Results, detector: Detector) -> Table | None:
         "Published values as quoted, beside this run. They were found on other events and, where it says "
         "so, on validation events: compare with care."
     )
-    columns = ["task", "published model", "metric", "published", "this run", "conditions", "source"]
+    columns = ["task", "published model", "metric", "published", "this run", "conditions (source)"]
     return table(caption, columns, rows, numeric=99)
 
 
