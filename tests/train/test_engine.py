@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,14 @@ def run(
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainingResult, TrainingModule]:
     folder = tmp_path_factory.mktemp("unbroken")
     return folder, *run(folder)
+
+
+@pytest.fixture(autouse=True)
+def listening_to_ctrl_c() -> Iterator[None]:
+    """Python's own handler: a shell that starts the tests in the background has the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 class InterruptAfter(Callback):
