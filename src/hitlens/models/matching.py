@@ -43,9 +43,9 @@ def align_outputs(answers: torch.Tensor, n_elements: int, spread: torch.Tensor) 
         spread: scale of each column, shape (n_elements * n_columns,).
 
     Examples:
-        >>> answers = torch.tensor([[[1.0, 5.0]], [[5.2, 1.2]], [[0.8, 5.1]]])
+        >>> answers = torch.tensor([[[1.0, 5.0]], [[5.2, 1.2]], [[0.8, 4.8]]])
         >>> align_outputs(answers, 2, torch.ones(2)).round(decimals=2).tolist()
-        [[1.0, 5.1]]
+        [[1.0, 5.0]]
     """
     best_cost = answers.new_full((answers.shape[1],), torch.inf)
     best_mean = answers[0]

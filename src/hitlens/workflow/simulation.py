@@ -171,11 +171,11 @@ def describe_settings(detector: str, *, config: ConfigSource = None, settings: I
     """Return every setting of a detector's simulator as YAML; arguments as `simulate`.
 
     Examples:
-        >>> print(describe_settings("cebr", settings=["sample.single_fraction=1"])[:50])
+        >>> described = describe_settings("cebr", settings=["sample.single_fraction=1"])
+        >>> print("\\n".join(described.splitlines()[:3]))
         response: m2
         sample:
           single_fraction: 1.0
-          en
     """
     model = _settings(get_simulator(detector), config, settings)
     return yaml.safe_dump(model.model_dump(mode="json"), sort_keys=False)
