@@ -134,10 +134,14 @@ def run_recipe(name: str, data: Path, folder: Path, *, force: bool) -> Results:
 
 
 def steadiness(folder: Path) -> str:
-    """Return best and lowest-of-the-last validation accuracy of a run."""
+    """Return best and lowest-of-the-last validation accuracy of a run; its best loss where it has no classes."""
     with (folder / runs.HISTORY).open() as file:
-        scores = [float(row["val_metric"]) for row in csv.DictReader(file)]
-    return f"best {max(scores):.4f}, lowest of the last {LAST} epochs {min(scores[-LAST:]):.4f}"
+        history = list(csv.DictReader(file))
+    name = next((name for name in history[0] if name.endswith("accuracy")), None)
+    if name is None:
+        return f"best loss {min(float(row['val_loss']) for row in history):.3g}"
+    scores = [float(row[name]) for row in history]
+    return f"best accuracy {max(scores):.4f}, lowest of the last {LAST} epochs {min(scores[-LAST:]):.4f}"
 
 
 def table(results: dict[str, Results], folder: Path) -> list[str]:
@@ -163,20 +167,15 @@ def table(results: dict[str, Results], folder: Path) -> list[str]:
             lines.append(f"| {row.recipe} | {row.quantity} | {interval} | {row.goal} | {verdict} |")
     lines += [
         "",
-        "| recipe | network | epochs | training time | precision | validation metric |",
+        "| recipe | network | epochs | training time | precision | on validation |",
         "|---|---|---|---|---|---|",
     ]
     for name in results:
         record = runs.read_provenance(folder / name)
-        steady = (
-            steadiness(folder / name)
-            if record["monitor"] == "val_accuracy"
-            else f"loss {record['validation_score']:.5f}"
-        )
         config = read_config(folder / name / runs.CONFIG)
         lines.append(
             f"| {name} | {config.model.name}, {record['n_parameters']:,} weights | {record['n_epochs']} | "
-            f"{record['seconds'] / 60:.1f} min | {record['precision']} | {steady} |"
+            f"{record['seconds'] / 60:.1f} min | {record['precision']} | {steadiness(folder / name)} |"
         )
     lines += [
         "",
