@@ -134,7 +134,7 @@ def run_recipe(name: str, data: Path, folder: Path, *, force: bool) -> Results:
 
 
 def steadiness(folder: Path) -> str:
-    """Return best and lowest-of-the-last validation accuracy of a run; its best loss where it has no classes."""
+    """Return best and lowest-of-the-last validation accuracy of a run, or its best loss without classes."""
     with (folder / runs.HISTORY).open() as file:
         history = list(csv.DictReader(file))
     name = next((name for name in history[0] if name.endswith("accuracy")), None)

@@ -61,7 +61,6 @@ ROWS = (
         "cebr/seed_multiplicity",
         ("model.normalise=standard", "train.precision=float32"),
     ),
-    Row("Keras", 256),
     Row("hitlens, default path", 256, "cebr/plain_cnn_multiplicity"),
 )
 
