@@ -172,10 +172,8 @@ def describe_settings(detector: str, *, config: ConfigSource = None, settings: I
 
     Examples:
         >>> described = describe_settings("cebr", settings=["sample.single_fraction=1"])
-        >>> print("\\n".join(described.splitlines()[:3]))
-        response: m2
-        sample:
-          single_fraction: 1.0
+        >>> described.splitlines()[:3]
+        ['response: m2', 'sample:', '  single_fraction: 1.0']
     """
     model = _settings(get_simulator(detector), config, settings)
     return yaml.safe_dump(model.model_dump(mode="json"), sort_keys=False)
