@@ -100,8 +100,9 @@ class TrainedModel:
             DataError: the events are of another detector or have other views.
         """
         self._check(events)
+        symmetries = Augmentation(self.detector, self.card.heads)
         parts = [
-            self._predict_batch(events.select(slice(start, start + batch_size)), bfloat16)
+            self._predict_batch(events.select(slice(start, start + batch_size)), symmetries, bfloat16)
             for start in range(0, len(events), batch_size)
         ]
         return {
@@ -118,17 +119,19 @@ class TrainedModel:
                 f"The events are of '{events.detector}'."
             )
         for view in self.detector.views:
-            shape = events.dense(view.name, view.shape).shape[1:] if len(events) else view.shape
+            # One event tells the shape: a sparse view becomes dense a batch at a time only.
+            shape = events.select(slice(0, 1)).dense(view.name, view.shape).shape[1:]
             if shape != view.shape:
                 raise DataError(f"View '{view.name}' must have images of shape {view.shape}. Got {shape}.")
 
     @torch.inference_mode()
-    def _predict_batch(self, events: Events, bfloat16: bool) -> dict[str, NDArray[Any]]:
+    def _predict_batch(
+        self, events: Events, symmetries: Augmentation, bfloat16: bool
+    ) -> dict[str, NDArray[Any]]:
         pixels = {
             view.name: torch.from_numpy(np.ascontiguousarray(events.dense(view.name, view.shape)))
             for view in self.detector.views
         }
-        symmetries = Augmentation(self.detector, self.card.heads)
         found: dict[str, list[torch.Tensor]] = {head.name: [] for head in self.card.heads}
         for number in range(symmetries.n_symmetries if self.card.symmetrise else 1):
             numbers = torch.full((len(events),), number)
