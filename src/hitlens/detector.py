@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
+import polars as pl
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from hitlens.errors import NotFoundError, choose_from
-from hitlens.events import Events
+from hitlens.events import Events, evaluate_expression
 from hitlens.simulate.comparison import Comparison
 
 Named = TypeVar("Named", "View", "Task")
@@ -45,13 +46,16 @@ class TruthColumn(Description):
     """One column of the truth table: its meaning and unit.
 
     Attributes:
-        role: "key" columns together name an event; "truth" columns say what happened.
+        role: "key" columns together name an event; a "file" column says which file it came from, where that
+            is no part of its name; "truth" columns say what happened.
+        expression: SQL over other truth columns; such a column is computed when events are read.
     """
 
     name: str
     meaning: str
     unit: str = ""
-    role: Literal["key", "truth"] = "truth"
+    role: Literal["key", "file", "truth"] = "truth"
+    expression: str = ""
 
 
 class TruthEffect(Description):
@@ -84,6 +88,7 @@ class SliceVariable(Description):
         expression: SQL over truth columns.
         edges: bin edges, ascending.
         selection: SQL condition; events where the quantity has a meaning.
+        labels: names of the bins, where they are kinds of events rather than ranges.
     """
 
     name: str
@@ -92,6 +97,7 @@ class SliceVariable(Description):
     edges: tuple[float, ...]
     unit: str = ""
     selection: str = "TRUE"
+    labels: tuple[str, ...] = ()
 
 
 class TruthLaw(Description):
@@ -139,6 +145,7 @@ class Task(Description):
         selection: SQL condition; the events for which the target is defined.
         target: binary and multiclass: SQL expression that gives the class index (or true/false).
         class_names: binary and multiclass: by class index; of two, the second is the signal.
+        optional_classes: multiclass: left out of a network whose training events have none of them.
         columns: regression: truth columns to predict.
         elements: set_regression: one tuple of truth columns for each member of the unordered set.
         units: unit by column (of one element, for a set).
@@ -151,6 +158,7 @@ class Task(Description):
     selection: str = "TRUE"
     target: str = ""
     class_names: tuple[str, ...] = ()
+    optional_classes: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     elements: tuple[tuple[str, ...], ...] = ()
     units: tuple[str, ...] = ()
@@ -168,6 +176,9 @@ class Task(Description):
         missing = [field for field in needed if not getattr(self, field)]
         if missing:
             raise ValueError(f"a {self.kind} task must give {' and '.join(missing)}")
+        unknown = set(self.optional_classes) - set(self.class_names)
+        if unknown:
+            raise ValueError(f"optional class '{min(unknown)}' is not among the class names")
         if self.kind == "binary" and len(self.class_names) != 2:
             raise ValueError(f"a binary task must have two class names, got {len(self.class_names)}")
         return self
@@ -299,6 +310,24 @@ class Detector(Description):
     def key(self) -> tuple[str, ...]:
         """Names of the truth columns that together name an event."""
         return tuple(column.name for column in self.truth if column.role == "key")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the columns that say which event a row is about: the key, and the file it came from."""
+        return tuple(column.name for column in self.truth if column.role != "truth")
+
+    def complete(self, events: Events) -> Events:
+        """Return events with the derived truth columns whose sources are there; those present stay.
+
+        Raises:
+            SelectionError: an expression cannot be evaluated.
+        """
+        truth = events.truth
+        for column in self.truth:
+            sources = pl.sql_expr(column.expression).meta.root_names() if column.expression else []
+            if sources and column.name not in truth.columns and set(sources) <= set(truth.columns):
+                truth = truth.with_columns(evaluate_expression(truth, column.expression).alias(column.name))
+        return events if truth is events.truth else Events(events.images, truth, events.detector)
 
     def view(self, name: str) -> View:
         """Return the view of that name.

@@ -81,7 +81,7 @@ def split_events(
     Args:
         events: all events of one study.
         config: fractions, seed and what to do with duplicates.
-        key: truth columns that together name an event; the first is the file.
+        key: truth columns that together name an event.
         strata: class of each event, shape (event,), kept in the same proportion in every split.
 
     Raises:
@@ -104,7 +104,7 @@ def split_events(
     rows = np.flatnonzero(keep)
     assignment = np.full(len(events), -1, dtype=np.int64)
     if config.by == "file":
-        assignment[rows] = _assign_files(events.truth[rows][key[0]], config)
+        assignment[rows] = _assign_files(_files(events.truth)[rows], config)
     else:
         assignment[rows] = _assign_strata(
             np.zeros(len(rows), np.int64) if strata is None else strata[rows], config
@@ -143,6 +143,12 @@ def _assign_strata(strata: NDArray[np.int64], config: SplitConfig) -> NDArray[np
         assignment[rows[:n_train]] = 0
         assignment[rows[n_train : n_train + n_validation]] = 1
     return assignment
+
+
+def _files(truth: pl.DataFrame) -> pl.Series:
+    if "file" not in truth.columns:
+        raise DataError("split.by = file needs the truth column 'file', which these events do not have.")
+    return truth["file"]
 
 
 def _assign_files(files: pl.Series, config: SplitConfig) -> NDArray[np.int64]:

@@ -96,7 +96,7 @@ def read_events(
         from hitlens.io.native import read_native
 
         check_options(sources, options or {})
-        return read_native(sources[0].path)
+        return sources[0].detector.complete(read_native(sources[0].path))
     blocks = iterate_events(
         paths,
         detector,

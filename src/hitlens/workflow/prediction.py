@@ -95,7 +95,7 @@ def predict_files(
 
 def _no_predictions(model: TrainedModel) -> pl.DataFrame:
     images = {view.name: np.zeros((0, *view.shape), dtype=np.uint16) for view in model.detector.views}
-    keys = {name: pl.String if name == model.detector.key[0] else pl.Int64 for name in model.detector.key}
+    keys = {name: pl.String if name == "file" else pl.Int64 for name in model.detector.labels}
     return predict_events(model, Events(images, pl.DataFrame(schema=keys), model.detector.name)).table
 
 
@@ -108,7 +108,7 @@ def _columns(
     split: NDArray[np.str_] | None,
 ) -> pl.DataFrame:
     """Event key, split, known truth, then the columns of each head."""
-    keys = [truth[name] for name in detector.key if name in truth.columns]
+    keys = [truth[name] for name in detector.labels if name in truth.columns]
     columns = [*keys, pl.Series("split", ["none"] * len(truth) if split is None else split)]
     known = [c.name for c in detector.truth if c.role == "truth" and c.name in truth.columns]
     columns += [truth[name].rename(f"true_{name}") for name in known]

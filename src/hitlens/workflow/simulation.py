@@ -77,7 +77,7 @@ def simulate(
     """
     simulator = get_simulator(detector)
     blocks = _blocks(simulator, _settings(simulator, config, settings), n_events, seed, workers, progress)
-    return concat(list(blocks))
+    return get_detector(detector).complete(concat(list(blocks)))
 
 
 def simulate_to_file(

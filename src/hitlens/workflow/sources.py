@@ -51,11 +51,12 @@ class Source:
             from hitlens.io.native import open_native
 
             with open_native(self.path, detector=self.detector.name) as file:
-                yield from file.blocks(block)
+                yield from map(self.detector.complete, file.blocks(block))
             return
         own = {name: value for name, value in options.items() if name in (self.layout.options or {})}
         for events in self.layout.read(self.path, block, on_bad_event, report, own):
-            yield events if self.label == self.path.name else _relabelled(events, self.label)
+            whole = self.detector.complete(events)
+            yield whole if self.label == self.path.name else _relabelled(whole, self.label)
 
 
 def find_sources(paths: Paths, detector: str | None, layout: str | None) -> list[Source]:
