@@ -49,7 +49,7 @@ class TruthColumn(Description):
         role: "key" columns together name an event; a "file" column says which file it came from, where that
             is no part of its name; "truth" columns say what happened.
         expression: SQL over other truth columns; such a column is computed when events are read.
-        codes: what each value of a column of codes stands for; other values are unknown codes.
+        codes: what each value of a column of codes stands for, (value, words); others are unknown codes.
     """
 
     name: str
@@ -57,7 +57,7 @@ class TruthColumn(Description):
     unit: str = ""
     role: Literal["key", "file", "truth"] = "truth"
     expression: str = ""
-    codes: dict[int, str] = {}
+    codes: tuple[tuple[int, str], ...] = ()
 
 
 class TruthEffect(Description):
