@@ -1,4 +1,4 @@
-"""Events to batches: splits with the leakage guard, transforms, symmetries, resident data, data reports."""
+"""Events to batches: splits with leakage guard, transforms, symmetries, resident data, summaries, reports."""
 
 __all__ = [
     "augment",
@@ -8,6 +8,8 @@ __all__ = [
     "pixel_health",
     "resident",
     "splits",
+    "summaries",
+    "summary_kernels",
     "targets",
     "transforms",
     "truth_laws",
