@@ -9,10 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hitlens.detector import Task
 from hitlens.detectors.cebr import DETECTOR
 from hitlens.errors import DataError, FileFormatError, NotFoundError, SelectionError
 from hitlens.evaluate import predictions as module
-from hitlens.evaluate.predictions import FORMATS, Predictions, read_predictions, write_predictions
+from hitlens.evaluate.predictions import (
+    FORMATS,
+    Predictions,
+    read_predictions,
+    truth_column,
+    write_predictions,
+)
 
 TASK = DETECTOR.task("multiplicity")
 
@@ -157,3 +164,21 @@ def test_categories_and_empty_columns_become_text(tmp_path: Path, suffix: str) -
     assert got["true_multiplicity"].to_list() == [None] * 5
     with pytest.raises(DataError, match="List"):
         write_predictions(make().with_table(table.with_columns(hits=pl.lit([1]))), tmp_path / f"out{suffix}")
+
+
+def test_truth_keeps_what_a_head_of_the_same_name_would_hide() -> None:
+    """A class called like a truth column keeps its codes; totals over the images are no truth of a task."""
+    kind = Task(
+        name="flavour", kind="multiclass", meaning="", target="flavour", class_names=("numu", "nue", "nc")
+    )
+    value = Task(name="energy", kind="regression", meaning="", columns=("energy",), units=("GeV",))
+    joint = Task(name="joint", kind="joint", meaning="", heads=("flavour", "energy"))
+    columns = {truth_column([kind, value], name): [2.0] for name in ("flavour", "energy")}
+    assert list(columns) == ["true_flavour_code", "true_energy"]
+    scores = {f"score_flavour_{name}": [0.3] for name in kind.class_names}
+    named = {"event": [1], "split": ["test"], "seen_hits": [12], "seen_charge": [40.0]}
+    outputs = {"pred_flavour": ["nc"], "true_flavour": ["nc"], "energy_pred_energy": [2.5]}
+    table = pl.DataFrame(named | columns | scores | outputs)
+    truth = Predictions(table, joint, (kind, value), "demo").truth()
+    assert truth.columns == ["event", "seen_hits", "seen_charge", "flavour", "energy"]
+    assert truth.row(0) == (1, 12, 40.0, 2.0, 2.0)

@@ -188,3 +188,11 @@ def test_truth_of_undefined_targets_is_null(events: Events) -> None:
     unknown = events.truth.with_columns(n_electrons=pl.Series([None] * 50, dtype=pl.UInt8))
     table = predict_events(make_model("multiplicity"), Events(events.images, unknown, "cebr")).table
     assert table["true_multiplicity"].null_count() == 50
+
+
+def test_totals_over_the_images_stand_beside_the_predictions(events: Events) -> None:
+    table = predict_events(make_model("multiplicity"), events).table
+    images = events.dense("anode").reshape(len(events), -1)
+    assert table["seen_hits"].to_list() == (images != 0).sum(1).tolist()
+    assert table["seen_charge"].to_list() == images.sum(1, dtype=float).tolist()
+    assert table.columns.index("seen_hits") == table.columns.index("split") + 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from hitlens.datasets.summaries import SEEN
 from hitlens.detector import Task
 from hitlens.errors import DataError, FileFormatError, NotFoundError, choose_from
 from hitlens.events import evaluate_condition
@@ -29,10 +30,11 @@ _NAME = "predictions"
 class Predictions:
     """What a model says of events, one row an event in the order of the input.
 
-    Columns: the event key; ``split``; ``true_<column>`` for each truth column that is known. For a
-    head H that is binary: ``score_H`` (probability of the signal class), ``pred_H`` and ``true_H``
-    (class names); multiclass: ``score_H_<class>``, ``pred_H``, ``true_H``; regression and sets:
-    ``pred_<column>``, in a joint task ``H_pred_<column>``.
+    Columns: what names the event; ``split``; the totals over its images ``seen_hits`` and
+    ``seen_charge``; ``true_<column>`` for each truth column that is known. For a head H that is binary:
+    ``score_H`` (probability of the signal class), ``pred_H`` and ``true_H`` (class names; a truth column
+    called H as well is ``true_H_code``); multiclass: ``score_H_<class>``, ``pred_H``, ``true_H``;
+    regression and sets: ``pred_<column>``, in a joint task ``H_pred_<column>``.
 
     Attributes:
         table: the columns above.
@@ -113,14 +115,29 @@ class Predictions:
         return self.with_table(self.table.filter(evaluate_condition(self.table, expression)))
 
     def truth(self) -> pl.DataFrame:
-        """Return the truth columns under the names the detector gives them, key columns included."""
+        """Return the truth under the detector's names, with what names the events and the totals seen."""
+        classes = {f"true_{head.name}" for head in self.heads if head.is_classification}
+        codes = {f"{name}_code": name.removeprefix("true_") for name in classes}
         known = {
-            c: c.removeprefix("true_")
+            c: codes.get(c, c.removeprefix("true_"))
             for c in self.table.columns
-            if c.startswith("true_") and c.removeprefix("true_") not in {head.name for head in self.heads}
+            if c.startswith("true_") and c not in classes
         }
         keys = self.table.columns[: self.table.columns.index("split")]
-        return self.table.select([*keys, *known]).rename(known)
+        seen = [c for c in SEEN if c in self.table.columns]
+        return self.table.select([*keys, *seen, *known]).rename(known)
+
+
+def truth_column(heads: Sequence[Task], column: str) -> str:
+    """Return the name under which predictions keep a truth column.
+
+    Examples:
+        >>> task = Task(name="many", kind="binary", meaning="", target="n > 1", class_names=("one", "many"))
+        >>> truth_column([task], "n"), truth_column([task], "many")
+        ('true_n', 'true_many_code')
+    """
+    taken = any(head.is_classification and head.name == column for head in heads)
+    return f"true_{column}_code" if taken else f"true_{column}"
 
 
 def value_column(task: Task, head: Task, column: str) -> str:

@@ -10,11 +10,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from hitlens.datasets.summaries import count_seen
 from hitlens.datasets.targets import encode_target
 from hitlens.detector import Detector, ReadReport, Task
 from hitlens.detectors import get_detector
 from hitlens.errors import SelectionError
-from hitlens.evaluate.predictions import Predictions, value_column, write_predictions
+from hitlens.evaluate.predictions import Predictions, truth_column, value_column, write_predictions
 from hitlens.events import Events
 from hitlens.models.trained import TrainedModel, load_model, read_card
 from hitlens.train.hardware import cpu_has_bfloat16
@@ -46,7 +47,7 @@ def predict_events(model: TrainedModel, events: Events, split: NDArray[np.str_] 
         split: name of the split each event is in; "none" for all by default.
     """
     answers = model.predict(events, bfloat16=predicts_in_bfloat16(model))
-    table = _columns(events.truth, model.detector, model.card.task, model.card.heads, answers, split)
+    table = _columns(events, model.detector, model.card.task, model.card.heads, answers, split)
     return Predictions(table, model.card.task, model.card.heads, model.card.detector, {})
 
 
@@ -100,18 +101,20 @@ def _no_predictions(model: TrainedModel) -> pl.DataFrame:
 
 
 def _columns(
-    truth: pl.DataFrame,
+    events: Events,
     detector: Detector,
     task: Task,
     heads: tuple[Task, ...],
     answers: Mapping[str, NDArray[Any]],
     split: NDArray[np.str_] | None,
 ) -> pl.DataFrame:
-    """Event key, split, known truth, then the columns of each head."""
+    """Event key, split, totals over the views, known truth, then the columns of each head."""
+    truth = events.truth
     keys = [truth[name] for name in detector.labels if name in truth.columns]
     columns = [*keys, pl.Series("split", ["none"] * len(truth) if split is None else split)]
+    columns += count_seen(events).get_columns()
     known = [c.name for c in detector.truth if c.role == "truth" and c.name in truth.columns]
-    columns += [truth[name].rename(f"true_{name}") for name in known]
+    columns += [truth[name].rename(truth_column(heads, name)) for name in known]
     for head in heads:
         columns += _head_columns(truth, task, head, answers[head.name])
     return pl.DataFrame(columns)
