@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from scipy import sparse
 
-from hitlens.detector import Task
+from hitlens.detector import Detector, SliceVariable, Symmetry, Task, TruthColumn, TruthLaw, View
 from hitlens.detectors import get_detector
 from hitlens.evaluate.predictions import Predictions, value_column, write_predictions
 from hitlens.events import Events
@@ -138,6 +139,126 @@ def make_run(
         record |= {"data": {"files": [str(data)], "left_out": {"malformed": 2}}, "split": {"n_train": 0}}
         (folder / "provenance.json").write_text(json.dumps(record))
         return folder
+
+    return make
+
+
+INTERACTIONS = ((0, "numu CC QE"), (2, "numu CC DIS"), (6, "nue CC DIS"), (13, "NC"))
+
+
+@pytest.fixture(scope="session")
+def two_views() -> Detector:
+    """A described detector of two sparse views, planes and cells, with tasks of each kind."""
+    shape, pitch = (100, 80), (133.2, 39.7)
+    views = tuple(
+        View(
+            name=name,
+            shape=shape,
+            axes=("plane", f"{name}_cell"),
+            pitch_mm=pitch,
+            unit="counts of 1.085 MeV",
+            dtype="uint8",
+        )
+        for name in ("x", "y")
+    )
+    energy = {"kind": "regression", "selection": "nuenergy > 0", "units": ("GeV",)}
+    tasks = (
+        Task(
+            name="numu_cc",
+            kind="binary",
+            meaning="numu CC or not",
+            target="flavour = 0",
+            class_names=("other", "numu"),
+        ),
+        Task(
+            name="flavour",
+            kind="multiclass",
+            meaning="flavour",
+            target="flavour",
+            class_names=("numu", "nue", "nc_other"),
+        ),
+        Task(name="nu_energy", meaning="energy of the neutrino", columns=("nuenergy",), **energy),
+        Task(name="lepton_energy", meaning="energy of the lepton", columns=("lepenergy",), **energy),
+        Task(
+            name="joint",
+            kind="joint",
+            meaning="all",
+            heads=("numu_cc", "flavour", "nu_energy", "lepton_energy"),
+        ),
+    )
+    return Detector(
+        name="two_views",
+        title="Two views of planes and cells",
+        views=views,
+        truth=(
+            TruthColumn(name="file", meaning="file", role="file"),
+            TruthColumn(name="run", meaning="run", role="key"),
+            TruthColumn(name="evt", meaning="event", role="key"),
+            TruthColumn(name="interaction", meaning="kind of interaction", codes=INTERACTIONS),
+            TruthColumn(name="nuenergy", meaning="energy of the neutrino", unit="GeV"),
+            TruthColumn(name="lepenergy", meaning="energy of the lepton", unit="GeV"),
+            TruthColumn(name="flavour", meaning="flavour", codes=((0, "numu"), (1, "nue"), (2, "NC"))),
+        ),
+        tasks=tasks,
+        symmetries=(
+            Symmetry(name="flip_x_cell", flips=("x_cell",)),
+            Symmetry(name="flip_y_cell", flips=("y_cell",)),
+        ),
+        slices=(
+            SliceVariable(
+                name="nu_energy",
+                label="true neutrino energy",
+                unit="GeV",
+                expression="nuenergy",
+                edges=(0, 2, 4, 8, 20),
+            ),
+            SliceVariable(
+                name="kind",
+                label="interaction",
+                expression="flavour",
+                edges=(-0.5, 0.5, 1.5, 2.5),
+                labels=("numu", "nue", "NC"),
+            ),
+        ),
+        laws=(TruthLaw(name="numu share", kind="fraction", expression="flavour = 0", low=0.4, high=0.6),),
+    )
+
+
+@pytest.fixture(scope="session")
+def make_two_views(two_views: Detector) -> Callable[..., Events]:
+    """Make events of `two_views`, straight tracks and blobs: ``make_two_views(n_events, seed)``."""
+
+    def make(n_events: int, seed: int = 1) -> Events:
+        rng = np.random.default_rng([seed, 3])
+        interaction = rng.choice([0, 2, 6, 13], n_events, p=[0.2, 0.3, 0.2, 0.3])
+        energy = rng.lognormal(1.2, 0.6, n_events).clip(0.4, 60).astype(np.float32)
+        flavour = np.select([interaction < 4, interaction < 8], [0, 1], 2)
+        lepton = (energy * rng.uniform(0.2, 1.0, n_events)).astype(np.float32)
+        n_hits = (12 + 12 * energy).astype(int).clip(15, 90)
+        row = np.repeat(np.arange(n_events), n_hits)
+        step = np.arange(len(row)) - np.repeat(np.cumsum(n_hits) - n_hits, n_hits)
+        wide = (flavour[row] != 0) * 2.0 + 0.3
+        images = {}
+        for view in two_views.views:
+            plane = np.clip(step * np.where(flavour[row] == 0, 1.0, 0.4), 0, 99).astype(int)
+            slope = rng.uniform(-0.25, 0.25, n_events)[row]
+            cell = np.clip(40 + slope * plane + rng.normal(0, wide), 0, 79).astype(int)
+            charge = rng.gamma(3.0, np.where(flavour[row] == 0, 4.0, 15.0))
+            counts = sparse.coo_array((charge, (row, plane * 80 + cell)), shape=(n_events, 8000)).tocsr()
+            counts.data = np.ceil(counts.data).clip(1, 255)
+            images[view.name] = sparse.csr_array(counts.astype(np.uint8))
+        truth = pl.DataFrame(
+            {
+                "file": np.where(np.arange(n_events) % 2 == 0, "made1.h5", "made2.h5"),
+                "run": np.full(n_events, 7),
+                "evt": np.arange(n_events),
+                "interaction": interaction.astype(np.uint32),
+                "nuenergy": energy,
+                "lepenergy": lepton,
+                "flavour": flavour,
+            }
+        )
+        return Events(images, truth, "two_views")
 
     return make
 

@@ -92,3 +92,39 @@ def test_wrong_shape_is_refused(images):
 def test_a_view_with_other_axes_has_no_positions():
     other = View(name="side", shape=(4, 4), axes=("plane", "cell"), pitch_mm=(1, 1), unit="hits")
     assert position_columns(other, CEBR) == ()
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_hits_charge_values_and_saturation(kind):
+    images = np.zeros((4, 16, 16), dtype=np.uint16)
+    images[0, 1, 2], images[0, 3, 3], images[2, 0, 0], images[3, 5, 5] = 7, 65535, 7, 300
+    given = images if kind == "dense" else sparse.csr_array(images.reshape(4, -1))
+    found, _ = statistics(given, pl.DataFrame({"event": [0, 1, 2, 3]}))
+    assert found.n_saturated == 1
+    assert found.thin
+    assert (found.hits.edges[0], found.hits.counts.tolist()) == (0, [1, 2, 1])
+    assert found.values.n_values == 4
+    assert found.charge.n_values == 4
+    assert found.n_hit_events == 3
+    assert found.brightest[3, 3] == found.brightest[0, 0] == found.brightest[5, 5] == 1
+    assert found.brightest.sum() == 3
+
+
+def test_negative_and_unsorted_sparse_values_agree_with_dense():
+    rng = np.random.default_rng(1)
+    images = np.where(rng.random((200, 16, 16)) < 0.02, rng.normal(2, 3, (200, 16, 16)), 0).astype(np.float32)
+    flat = sparse.csr_array(images.reshape(200, -1))
+    shuffled = flat.copy()
+    for start, end in zip(flat.indptr, flat.indptr[1:], strict=False):
+        order = rng.permutation(end - start)
+        shuffled.indices[start:end], shuffled.data[start:end] = (
+            flat.indices[start:end][order],
+            flat.data[start:end][order],
+        )
+    shuffled.has_sorted_indices = False
+    truth = pl.DataFrame({"event": np.arange(200)})
+    dense, thin = (statistics(given, truth)[0] for given in (images, shuffled))
+    np.testing.assert_allclose(dense.mean_image, thin.mean_image, atol=1e-7)
+    assert dense.brightest.tolist() == thin.brightest.tolist()
+    assert (dense.n_negative, dense.minimum) == (thin.n_negative, thin.minimum)
+    assert dense.n_negative > 10

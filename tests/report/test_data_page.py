@@ -61,7 +61,7 @@ def page(make_cebr):
 
 def test_page_is_self_contained_and_well_formed(page):
     checker = check(page)
-    assert len(checker.loads) == 1 + 5
+    assert len(checker.loads) == 1 + 6
 
 
 def test_text_is_escaped(page):
@@ -112,3 +112,18 @@ def test_no_events(tmp_path):
     path = write_data_page(tmp_path / "new" / "page.html", inspect_events([], CEBR), CEBR)
     check(path.read_text(encoding="utf-8"))
     assert [p.name for p in path.parent.iterdir()] == ["page.html"]
+
+
+def test_sparse_views_and_codes_are_on_the_page(two_views, make_two_views):
+    events = make_two_views(300)
+    truth = events.truth.with_columns(
+        interaction=pl.when(pl.col("evt") == 5).then(17).otherwise("interaction")
+    )
+    report = inspect_events([Events(events.images, truth, "two_views")], two_views)
+    page = render_data_page(report, two_views)
+    checker = check(page)
+    assert len(checker.loads) == 1 + 1 + 1 + 2 * 3 + 1
+    assert "numu CC DIS" in page
+    assert "not described" in page
+    assert "holds codes nobody described: 17 (1 events)" in page
+    assert "Saturated values" in page or report.views[0].n_saturated == 0

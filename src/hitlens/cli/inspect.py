@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from hitlens.datasets.inspection import DataReport
+    from hitlens.datasets.truth_columns import ColumnReport
     from hitlens.datasets.view_statistics import ViewReport
 
 #: Pixels and groups of duplicates listed at most; the counts are always whole.
@@ -73,6 +74,7 @@ def tables(report: DataReport) -> list[Table]:
     found = [_counts(report)]
     found += [_view(view) for view in report.views]
     found.append(_columns(report))
+    found += [_codes(column) for column in report.columns if any(one.meaning for one in column.counts)]
     if any(law.verdict != "not checked" for law in report.laws):
         found.append(_laws(report))
     if report.image_duplicates or report.key_duplicates:
@@ -107,6 +109,7 @@ def _view(view: ViewReport) -> Table:
         listed = " ".join(f"({', '.join(map(str, pixel.index))})" for pixel in pixels[:N_LISTED])
         more = " ..." if len(pixels) > N_LISTED else ""
         table.add_row(f"{name} pixels", f"{len(pixels)}  {listed}{more}".rstrip())
+    table.add_row("saturated values", f"{view.n_saturated:,}")
     table.add_row("negative or not finite", f"{view.n_negative + view.n_not_finite:,}")
     if view.orientations:
         first = view.orientations[0]
@@ -131,6 +134,13 @@ def _columns(report: DataReport) -> Table:
         table.add_row(column.name, f"{column.n_known:,}", f"{column.n_missing:,}", *ends, column.unit)
     if report.missing_columns:
         table.caption = f"Not in these files: {', '.join(report.missing_columns)}"
+    return table
+
+
+def _codes(column: ColumnReport) -> Table:
+    table = _table(f"Values of {column.name}", "value", "meaning", ">events")
+    for one in column.counts:
+        table.add_row(one.value, one.meaning or "[red]not described[/red]", f"{one.n_events:,}")
     return table
 
 

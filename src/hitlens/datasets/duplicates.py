@@ -15,6 +15,9 @@ _MIX_1, _MIX_2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
 #: Blank images of every detector get this fingerprint.
 BLANK = np.uint64(0)
 
+#: Events, and hits of sparse events, whose codes are held at a time; bounds memory to some 100 MB.
+_BLOCK, _BLOCK_HITS = 4096, 1 << 22
+
 
 def image_fingerprints(events: Events) -> NDArray[np.uint64]:
     """Return a 64-bit fingerprint of the images of each event over all views, shape (event,).
@@ -65,38 +68,60 @@ def equal_fingerprints(fingerprints: NDArray[np.uint64]) -> list[NDArray[np.int6
 
 def _confirm(events: Events, rows: NDArray[np.int64]) -> list[tuple[int, ...]]:
     """Split a group of equal fingerprints into groups of truly equal images."""
-    pixels = np.concatenate([_flat(array[rows]) for array in events.images.values()], axis=1)
-    _, label = np.unique(pixels, axis=0, return_inverse=True)
-    return [
-        tuple(rows[label == number].tolist()) for number in np.unique(label) if (label == number).sum() > 1
-    ]
+    groups: dict[tuple[bytes, ...], list[int]] = {}
+    contents = [_contents(array[rows]) for array in events.images.values()]
+    for row, content in zip(rows.tolist(), zip(*contents, strict=True), strict=True):
+        groups.setdefault(content, []).append(row)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
-def _flat(images: Images) -> NDArray[Any]:
-    dense = images if isinstance(images, np.ndarray) else images.toarray()
-    return dense.reshape(len(dense), int(np.prod(dense.shape[1:])))
+def _contents(images: Images) -> list[bytes]:
+    """Return each image as bytes that are equal where the images are; sparse ones are never made dense."""
+    if isinstance(images, np.ndarray):
+        return [image.tobytes() for image in np.ascontiguousarray(images)]
+    hits = images.copy()
+    hits.eliminate_zeros()
+    hits.sort_indices()
+    ends = hits.indptr[1:-1]
+    places = np.split(hits.indices, ends)
+    values = np.split(hits.data, ends)
+    return [place.tobytes() + value.tobytes() for place, value in zip(places, values, strict=True)]
 
 
 def _view_fingerprints(images: Images, number: int) -> NDArray[np.uint64]:
     """Sum a mixed (pixel, value) code over the hits of each event; a sum does not depend on their order."""
     if isinstance(images, np.ndarray):
-        return _dense_fingerprints(_flat(images), number)
-    codes = _mix(_code(images.indices.astype(np.uint64), number, images.data))
-    codes[images.data == 0] = 0
-    running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(codes, dtype=np.uint64)])
-    prints: NDArray[np.uint64] = running[images.indptr[1:]] - running[images.indptr[:-1]]
+        return _dense_fingerprints(images.reshape(len(images), int(np.prod(images.shape[1:]))), number)
+    prints = np.zeros(images.shape[0], dtype=np.uint64)
+    start = 0
+    while start < len(prints):
+        limit = images.indptr[start] + _BLOCK_HITS
+        stop = max(int(np.searchsorted(images.indptr, limit, side="right")) - 1, start + 1)
+        prints[start:stop] = _sparse_fingerprints(images, start, stop, number)
+        start = stop
     return prints
 
 
-def _dense_fingerprints(pixels: NDArray[Any], number: int, block: int = 4096) -> NDArray[np.uint64]:
+def _sparse_fingerprints(images: Any, start: int, stop: int, number: int) -> NDArray[np.uint64]:
+    first, last = images.indptr[start], images.indptr[stop]
+    values = images.data[first:last]
+    codes = _mix(_code(images.indices[first:last].astype(np.uint64), number, values))
+    codes[values == 0] = 0
+    running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(codes, dtype=np.uint64)])
+    ends = images.indptr[start : stop + 1] - first
+    prints: NDArray[np.uint64] = running[ends[1:]] - running[ends[:-1]]
+    return prints
+
+
+def _dense_fingerprints(pixels: NDArray[Any], number: int) -> NDArray[np.uint64]:
     """As for hits, a block of events at a time to bound memory."""
     prints = np.zeros(len(pixels), dtype=np.uint64)
     places = np.arange(pixels.shape[1], dtype=np.uint64)
-    for start in range(0, len(pixels), block):
-        part = pixels[start : start + block]
+    for start in range(0, len(pixels), _BLOCK):
+        part = pixels[start : start + _BLOCK]
         codes = _mix(_code(places, number, part))
         codes[part == 0] = 0
-        prints[start : start + block] = codes.sum(axis=1, dtype=np.uint64)
+        prints[start : start + _BLOCK] = codes.sum(axis=1, dtype=np.uint64)
     return prints
 
 

@@ -33,7 +33,7 @@ class GrowingHistogram:
 
     Bin widths are powers of two and edges their multiples, so that growing merges pairs of bins and
     nothing is ever spread over two, and the result does not depend on how the values were cut into blocks
-    but for the finest width, which the first block sets.
+    but for the finest width, which the first block sets; of whole numbers it is at least 1.
 
     Args:
         n_bins: bins it may use at most.
@@ -53,19 +53,29 @@ class GrowingHistogram:
         self._first = 0
         self._counts = np.zeros(0, dtype=np.int64)
 
-    def fill(self, values: ArrayLike) -> None:
-        """Count values; what is not finite is left out."""
-        array = np.asarray(values, dtype=np.float64).ravel()
-        array = array[np.isfinite(array)]
-        if not array.size:
+    def fill(self, values: ArrayLike, counts: ArrayLike | None = None) -> None:
+        """Count values; what is not finite is left out.
+
+        Args:
+            values: of any shape.
+            counts: how often each of them is there, once if left out; whole numbers.
+        """
+        given = np.asarray(values)
+        array = given.astype(np.float64).ravel()
+        finite = np.isfinite(array)
+        if not finite.any():
             return
+        array = array[finite]
+        often = None if counts is None else np.asarray(counts).ravel()[finite]
         low, high = float(array.min()), float(array.max())
         if self._exponent is None:
             spread = (high - low) or abs(high) or 1.0
             self._exponent = math.ceil(math.log2(spread / self.n_bins))
+            if given.dtype.kind in "iub":
+                self._exponent = max(self._exponent, 0)
         self._grow_to(low, high)
         places = np.floor(np.ldexp(array, -self._exponent)).astype(np.int64) - self._first
-        self._counts += np.bincount(places, minlength=len(self._counts))
+        self._counts += np.bincount(places, often, minlength=len(self._counts)).astype(np.int64)
 
     def _grow_to(self, low: float, high: float) -> None:
         exponent = self._exponent or 0

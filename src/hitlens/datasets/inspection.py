@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from hitlens.datasets.duplicates import BLANK, equal_fingerprints, image_fingerprints
 from hitlens.datasets.histograms import GrowingHistogram, Histogram, same_bins
+from hitlens.datasets.truth_columns import ColumnReport, ColumnStatistics
 from hitlens.datasets.truth_laws import LawCheck, LawResult
 from hitlens.datasets.view_statistics import ViewReport, ViewStatistics, best_orientation
 from hitlens.detector import Detector, ReadReport, Task, View
@@ -21,36 +21,6 @@ from hitlens.metrics.interval import Interval, binomial
 
 #: Bins of the histograms of a report, at most.
 N_BINS = 100
-
-
-@dataclass(frozen=True)
-class ColumnReport:
-    """Range of one column of the truth table.
-
-    Attributes:
-        meaning: from the detector's description; empty for a column it does not know.
-        unit: from the description, empty where it has none.
-        role: "key", "truth", or "extra" for a column that only some layouts bring or nobody described.
-        n_known: events with a value.
-        n_missing: events with none (null, NaN, or a file without the column).
-        minimum: smallest value as a number; None for text.
-        maximum: largest value as a number; None for text.
-        mean: mean value; None for text.
-        n_distinct: different values of a text; None for numbers.
-        histogram: of a column of real numbers, None for others.
-    """
-
-    name: str
-    meaning: str
-    unit: str
-    role: str
-    n_known: int
-    n_missing: int
-    minimum: float | None
-    maximum: float | None
-    mean: float | None
-    n_distinct: int | None
-    histogram: Histogram | None
 
 
 @dataclass(frozen=True)
@@ -170,58 +140,13 @@ def inspect_events(
     return inspector.report(tuple(sources), tuple(read_report.skipped) if read_report else ())
 
 
-class _Column:
-    """Adds up the range of one truth column."""
-
-    def __init__(self) -> None:
-        self.n_known, self.total = 0, 0.0
-        self.minimum, self.maximum = math.inf, -math.inf
-        self.texts: set[str] = set()
-        self.numeric = self.real = False
-        self.histogram = GrowingHistogram()
-
-    def fill(self, values: pl.Series) -> None:
-        known = values.drop_nulls()
-        self.real = self.real or known.dtype.is_float()
-        if known.dtype.is_numeric() or known.dtype == pl.Boolean:
-            self.numeric = True
-            numbers = known.cast(pl.Float64).drop_nans().to_numpy()
-            self.n_known += len(numbers)
-            if len(numbers):
-                self.minimum = min(self.minimum, float(numbers.min()))
-                self.maximum = max(self.maximum, float(numbers.max()))
-                self.total += float(numbers.sum())
-                self.histogram.fill(numbers)
-        else:
-            self.n_known += len(known)
-            self.texts |= set(known.unique().cast(pl.String).to_list())
-
-    def report(self, name: str, n_events: int, detector: Detector) -> ColumnReport:
-        known = {column.name: column for column in (*detector.truth, *detector.extra_columns)}
-        described = known.get(name)
-        numbers = self.numeric and self.n_known > 0
-        return ColumnReport(
-            name=name,
-            meaning=described.meaning if described else "",
-            unit=described.unit if described else "",
-            role=described.role if described and described in detector.truth else "extra",
-            n_known=self.n_known,
-            n_missing=n_events - self.n_known,
-            minimum=self.minimum if numbers else None,
-            maximum=self.maximum if numbers else None,
-            mean=self.total / self.n_known if numbers else None,
-            n_distinct=len(self.texts) if not self.numeric else None,
-            histogram=self.histogram.histogram(N_BINS) if numbers and self.real else None,
-        )
-
-
 class _Inspector:
     """The running state of `inspect_events`."""
 
     def __init__(self, detector: Detector) -> None:
         self.detector = detector
         self.n_events = 0
-        self.columns: dict[str, _Column] = {}
+        self.columns: dict[str, ColumnStatistics] = {}
         self.tasks = [task for task in detector.tasks if task.is_classification]
         self.counts = {task.name: np.zeros(len(task.class_names), dtype=np.int64) for task in self.tasks}
         self.views = {view.name: ViewStatistics(view, detector) for view in detector.views}
@@ -243,14 +168,20 @@ class _Inspector:
                 )
         self.n_events += len(events)
         for name in events.truth.columns:
-            self.columns.setdefault(name, _Column()).fill(events.truth[name])
+            if name not in self.columns:
+                self.columns[name] = ColumnStatistics(name, self.detector)
+            self.columns[name].fill(events.truth[name])
         for law in self.laws:
             law.fill(events.truth)
         self.fingerprints.append(image_fingerprints(events))
-        self.keys.append(
-            events.truth.select([key for key in self.detector.key if key in events.truth.columns])
-        )
+        self.keys.append(events.truth.select(self._labels(events)))
         self._fill_images(events)
+
+    def _labels(self, events: Events) -> list[pl.Expr]:
+        """Return the columns that say which event a row is; few names of files take little memory."""
+        known = [name for name in self.detector.labels if name in events.truth.columns]
+        text = [name for name in known if events.truth.schema[name] == pl.String]
+        return [pl.col(name).cast(pl.Categorical) if name in text else pl.col(name) for name in known]
 
     def _fill_images(self, events: Events) -> None:
         sums = np.zeros(len(events))
@@ -277,7 +208,7 @@ class _Inspector:
             n_events=self.n_events,
             n_blank=int((fingerprints == BLANK).sum()),
             skipped=skipped,
-            columns=tuple(self.columns[n].report(n, self.n_events, self.detector) for n in names),
+            columns=tuple(self.columns[name].report(self.n_events) for name in names),
             missing_columns=tuple(name for name in order if name not in self.columns),
             balances=tuple(self._balance(task) for task in self.tasks if self.counts[task.name].any()),
             views=tuple(view.report() for view in self.views.values() if view.n_events),
@@ -320,9 +251,9 @@ def _class_indices(truth: pl.DataFrame, task: Task) -> NDArray[np.int64]:
 
 
 def _equal_keys(keys: pl.DataFrame, key: tuple[str, ...]) -> list[NDArray[np.int64]]:
-    if not key or not len(keys) or set(keys.columns) != set(key):
+    if not key or not len(keys) or not set(key) <= set(keys.columns):
         return []
-    numbered = keys.with_row_index("position").drop_nulls()
+    numbered = keys.select(key).with_row_index("position").drop_nulls()
     repeated = numbered.filter(pl.struct(key).is_duplicated())
     groups = repeated.group_by(key, maintain_order=True).agg("position")["position"]
     return [group.to_numpy().astype(np.int64) for group in groups]
@@ -331,7 +262,8 @@ def _equal_keys(keys: pl.DataFrame, key: tuple[str, ...]) -> list[NDArray[np.int
 def _groups(found: list[NDArray[np.int64]], keys: pl.DataFrame) -> tuple[DuplicateGroup, ...]:
     groups = []
     for rows in found:
-        labels = tuple(" ".join(str(part) for part in row) for row in keys[rows].iter_rows())
+        named = keys[rows].iter_rows() if keys.width else ((f"number {row}",) for row in rows)
+        labels = tuple(" ".join(str(part) for part in row) for row in named)
         groups.append(DuplicateGroup(tuple(rows.tolist()), labels))
     return tuple(groups)
 
@@ -360,6 +292,10 @@ def _warnings(report: DataReport) -> list[str]:
         for law in report.laws
         if law.n_outside
     ]
+    for column in report.columns:
+        if column.unknown_codes:
+            listed = ", ".join(f"{one.value} ({one.n_events:,} events)" for one in column.unknown_codes[:8])
+            found.append(f"Column '{column.name}' holds codes nobody described: {listed}.")
     for view in report.views:
         found += _view_warnings(view)
     return found

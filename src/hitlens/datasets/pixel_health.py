@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from hitlens.detector import Symmetry, View
 
-#: A silent pixel counts as dead where so few good pixels would have been silent by chance.
-_CHANCE_OF_SILENCE = 1e-4
+#: A silent pixel counts as dead where so few good pixels would have been silent by chance, and where in a
+#: whole image of many pixels so few would have been.
+_CHANCE_OF_SILENCE, _CHANCE_IN_AN_IMAGE = 1e-4, 0.01
 #: A hot pixel exceeds its expectation by this factor, and by so many standard deviations of both kinds.
 _HOT_RATIO, _HOT_DEVIATIONS = 1.5, 5.0
 
@@ -60,18 +61,17 @@ def expected_from_surroundings(
         partners: as `symmetric_partners`.
 
     Returns:
-        Shape (row, col); where nobody can be asked, the median of all live pixels.
+        Shape (row, col); where nobody can be asked, the median of all pixels, the silent ones counted: in an
+        image most of which is never hit, nothing is expected there.
     """
     known = np.where(live, values, np.nan)
-    padded = np.pad(known, 1, constant_values=np.nan)
-    around = [
-        padded[1 + dr : padded.shape[0] - 1 + dr, 1 + dc : padded.shape[1] - 1 + dc]
-        for dr in (-1, 0, 1)
-        for dc in (-1, 0, 1)
-        if dr or dc
-    ]
-    fallback = float(np.median(values[live])) if live.any() else 0.0
-    neighbours = _median(np.stack(around), fallback)
+    around = _neighbours(known)
+    fallback = float(np.median(np.where(live, values, 0.0)))
+    neighbours = _median(around, fallback)
+    # Where most of the neighbours are silent as well, an edge of what is lit is near: few say little.
+    n_there = (~np.isnan(_neighbours(np.zeros_like(values)))).sum(axis=0)
+    few = 2 * (~np.isnan(around)).sum(axis=0) < n_there
+    neighbours = np.where(few, np.minimum(neighbours, fallback), neighbours)
     if not len(partners):
         return neighbours
     mirrored = known.ravel()[partners].reshape(len(partners), *values.shape)
@@ -79,11 +79,21 @@ def expected_from_surroundings(
     return np.maximum(neighbours, _median(mirrored, -np.inf))
 
 
+def _neighbours(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the eight neighbours of each pixel, NaN outside the image, shape (8, row, col)."""
+    padded = np.pad(values, 1, constant_values=np.nan)
+    n_row, n_col = values.shape
+    places = [(dr, dc) for dr in (0, 1, 2) for dc in (0, 1, 2) if (dr, dc) != (1, 1)]
+    return np.stack([padded[dr : dr + n_row, dc : dc + n_col] for dr, dc in places])
+
+
 def _median(stack: NDArray[np.float64], fallback: float) -> NDArray[np.float64]:
     """Median over the first axis without NaN; the fallback where all are NaN."""
-    nobody = np.isnan(stack).all(axis=0)
-    result: NDArray[np.float64] = np.nanmedian(np.where(nobody, 0.0, stack), axis=0)
-    return np.where(nobody, fallback, result)
+    n_known = (~np.isnan(stack)).sum(axis=0)
+    ascending = np.sort(stack, axis=0)  # NaN goes to the end
+    middle = [np.maximum(n_known - 1, 0) // 2, np.minimum(n_known // 2, len(stack) - 1)]
+    low, high = (np.take_along_axis(ascending, at[None], axis=0)[0] for at in middle)
+    return np.where(n_known == 0, fallback, (low + high) / 2)
 
 
 def find_dead_pixels(
@@ -101,7 +111,8 @@ def find_dead_pixels(
     rate = expected_from_surroundings(n_hits / max(n_events, 1), live, partners)
     expected = expected_from_surroundings(means, live, partners)
     silence = (1 - np.clip(rate, 0, 1)) ** n_events
-    return _pixels(~live & (silence < _CHANCE_OF_SILENCE), means, expected)
+    chance = min(_CHANCE_OF_SILENCE, _CHANCE_IN_AN_IMAGE / n_hits.size)
+    return _pixels(~live & (silence < chance), means, expected)
 
 
 def find_hot_pixels(

@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
+from hitlens.datasets.histograms import GrowingHistogram, Histogram
 from hitlens.datasets.pixel_health import (
     OddPixel,
     find_dead_pixels,
@@ -21,8 +22,14 @@ from hitlens.detector import Detector, Symmetry, View
 from hitlens.errors import DataError
 from hitlens.events import Images
 
-#: Dense events turned to floats at a time; bounds memory to a few megabytes for small images.
-_BLOCK = 4096
+#: Events looked at together, at most: dense images turned to floats, or hits of sparse ones.
+_BLOCK, _BLOCK_PIXELS = 4096, 1 << 23
+
+#: Bins of the histograms of a report, at most; values of 8 bits keep a bin each.
+N_BINS, N_VALUE_BINS = 100, 256
+
+#: A view of which at least this fraction is zero shows few hits: its maps span decades.
+THIN = 0.8
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,10 @@ class ViewReport:
         hot: pixels far above their surroundings.
         orientations: agreement of brightest pixel and true position, the described orientation first; empty
             where no position is known.
+        n_saturated: pixel values that are the largest their type holds; 0 for real numbers.
+        hits: pixels that are not zero, an event.
+        charge: sum over the pixels of an event.
+        values: pixel values that are not zero.
     """
 
     view: View
@@ -83,6 +94,15 @@ class ViewReport:
     dead: tuple[OddPixel, ...]
     hot: tuple[OddPixel, ...]
     orientations: tuple[OrientationResult, ...]
+    n_saturated: int
+    hits: Histogram
+    charge: Histogram
+    values: Histogram
+
+    @property
+    def thin(self) -> bool:
+        """Whether nearly all pixels of an event are zero, as in a tracking detector."""
+        return self.zero_fraction >= THIN
 
 
 class ViewStatistics:
@@ -106,7 +126,9 @@ class ViewStatistics:
         self._hits = np.zeros(n_pixels, dtype=np.int64)
         self._brightest = np.zeros(n_pixels, dtype=np.int64)
         self._agree = np.zeros(1 + len(self.symmetries), dtype=np.int64)
-        self._placed = 0
+        self._placed = self.n_saturated = 0
+        self._n_hits, self._charge = GrowingHistogram(), GrowingHistogram()
+        self._values = GrowingHistogram()
 
     def fill(self, images: Images, truth: pl.DataFrame) -> NDArray[np.float64]:
         """Add a block of events.
@@ -123,10 +145,13 @@ class ViewStatistics:
         """
         self._check_shape(images)
         sums = [np.zeros(0)]
-        for start in range(0, images.shape[0], _BLOCK):
-            part = images[start : start + _BLOCK]
+        size = min(_BLOCK, max(1, _BLOCK_PIXELS // int(np.prod(self.view.shape))))
+        if not isinstance(images, np.ndarray):
+            size = max(1, int(_BLOCK_PIXELS * images.shape[0] / max(images.nnz, 1)))
+        for start in range(0, images.shape[0], size):
+            part = images[start : start + size]
             flat = part.reshape(len(part), -1) if isinstance(part, np.ndarray) else part
-            sums.append(self._fill_part(self._cleaned(flat), truth[start : start + _BLOCK]))
+            sums.append(self._fill_part(self._cleaned(flat), truth[start : start + size]))
         return np.concatenate(sums)
 
     def _check_shape(self, images: Images) -> None:
@@ -155,36 +180,57 @@ class ViewStatistics:
         return cleaned
 
     def _fill_part(self, flat: Any, truth: pl.DataFrame) -> NDArray[np.float64]:
-        n_events = flat.shape[0]
-        self.n_events += n_events
+        self.n_events += flat.shape[0]
         self.minimum = min(self.minimum, float(flat.min()))
         self.maximum = max(self.maximum, float(flat.max()))
         if isinstance(flat, np.ndarray):
-            values = flat.astype(np.float64)
-            self._sum += values.sum(axis=0)
-            self._squares += np.einsum("ij,ij->j", values, values)
-            self._hits += np.count_nonzero(flat, axis=0)
-            self.n_negative += int((flat < 0).sum()) if flat.dtype.kind != "u" else 0
-            sums, brightest = values.sum(axis=1), flat.argmax(axis=1)
-            hit = flat.any(axis=1)
+            sums, n_hits, brightest = self._fill_dense(flat)
         else:
-            sums, brightest, hit = self._fill_sparse(flat)
+            sums, n_hits, brightest = self._fill_sparse(flat)
+        hit = n_hits > 0
         self.n_hit_events += int(hit.sum())
+        self._n_hits.fill(n_hits)
+        self._charge.fill(sums if flat.dtype.kind == "f" else sums.astype(np.int64))
         self._brightest += np.bincount(brightest[hit], minlength=len(self._sum))
         self._compare_positions(brightest[hit], truth.filter(pl.Series(hit)))
         return np.asarray(sums, dtype=np.float64)
 
+    def _fill_dense(self, flat: NDArray[Any]) -> tuple[Any, Any, Any]:
+        values = flat.astype(np.float64)
+        self._sum += values.sum(axis=0)
+        self._squares += np.einsum("ij,ij->j", values, values)
+        self._hits += np.count_nonzero(flat, axis=0)
+        self._fill_values(flat[flat != 0])
+        return values.sum(axis=1), np.count_nonzero(flat, axis=1), flat.argmax(axis=1)
+
     def _fill_sparse(self, flat: sparse.csr_array[Any, tuple[int, int]]) -> tuple[Any, Any, Any]:
-        n_pixels, data = len(self._sum), flat.data.astype(np.float64)
+        n_pixels, n_events = len(self._sum), flat.shape[0]
+        data, rows = flat.data.astype(np.float64), np.repeat(np.arange(n_events), np.diff(flat.indptr))
         self._sum += np.bincount(flat.indices, data, minlength=n_pixels)
         self._squares += np.bincount(flat.indices, data**2, minlength=n_pixels)
-        self._hits += np.bincount(flat.indices[data != 0], minlength=n_pixels)
-        self.n_negative += int((data < 0).sum())
-        brightest = np.asarray(flat.argmax(axis=1)).ravel()
-        rows = np.repeat(np.arange(flat.shape[0]), np.diff(flat.indptr))
-        sums = np.bincount(rows, data, minlength=flat.shape[0])
-        hit = np.bincount(rows, data != 0, minlength=flat.shape[0]) > 0
-        return sums, brightest, hit
+        nonzero = data != 0
+        self._hits += np.bincount(flat.indices[nonzero], minlength=n_pixels)
+        self._fill_values(flat.data[nonzero])
+        sums = np.bincount(rows, data, minlength=n_events)
+        n_hits = np.bincount(rows[nonzero], minlength=n_events)
+        return sums, n_hits, _brightest(flat, rows, data)
+
+    def _fill_values(self, hits: NDArray[Any]) -> None:
+        """Count pixel values that are not zero; whole numbers one by one, which is fast."""
+        if hits.dtype.kind == "f":
+            self.n_negative += int((hits < 0).sum())
+            self._values.fill(hits)
+            return
+        top = np.iinfo(hits.dtype).max
+        self.n_saturated += int((hits == top).sum())
+        if hits.dtype.kind == "i":
+            self.n_negative += int((hits < 0).sum())
+        if hits.dtype.kind == "u" and hits.dtype.itemsize <= 2:
+            counts = np.bincount(hits)
+            found = np.flatnonzero(counts)
+            self._values.fill(found, counts[found])
+        else:
+            self._values.fill(hits)
 
     def _compare_positions(self, brightest: NDArray[np.int64], truth: pl.DataFrame) -> None:
         columns = sorted({column for point in self.points for column in point})
@@ -226,6 +272,10 @@ class ViewStatistics:
             dead=dead,
             hot=hot,
             orientations=self._orientations(),
+            n_saturated=self.n_saturated,
+            hits=self._n_hits.histogram(N_BINS),
+            charge=self._charge.histogram(N_BINS),
+            values=self._values.histogram(N_VALUE_BINS),
         )
 
     def _odd_pixels(
@@ -247,6 +297,17 @@ class ViewStatistics:
             OrientationResult(name, int(n_agree), self._placed)
             for name, n_agree in zip(names, self._agree, strict=True)
         )
+
+
+def _brightest(flat: Any, rows: NDArray[np.int64], data: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the first of the brightest pixels of each event, as a dense image's argmax does."""
+    n_events, n_pixels = flat.shape
+    highest = np.zeros(n_events)
+    np.maximum.at(highest, rows, data)
+    at_top = (data == highest[rows]) & (data > 0)
+    first = np.full(n_events, n_pixels)
+    np.minimum.at(first, rows[at_top], flat.indices[at_top])
+    return np.where(first < n_pixels, first, 0)
 
 
 def position_columns(view: View, detector: Detector) -> tuple[tuple[str, ...], ...]:

@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from hitlens.datasets.histograms import Histogram
-from hitlens.datasets.inspection import ColumnReport
 from hitlens.datasets.pixel_health import OddPixel
+from hitlens.datasets.truth_columns import ColumnReport
 from hitlens.datasets.truth_laws import LawResult
 from hitlens.datasets.view_statistics import ViewReport
-from hitlens.report.labels import with_unit
+from hitlens.report.labels import axis_label, with_unit
 from hitlens.report.style import COLOURS, SIZE, drawing
 
 
@@ -28,9 +29,11 @@ def draw_mean_image(report: ViewReport) -> Figure:
 
 def draw_hit_rate(report: ViewReport) -> Figure:
     """Return the fraction of events in which each pixel is hit, with dead and hot pixels marked."""
-    return _pixel_map(
-        report, report.hit_rate, "fraction of events with a hit", "cividis", mark=True, limits=(0.0, 1.0)
-    )
+    rate, label = report.hit_rate, "fraction of events with a hit"
+    if rate.ndim > 2:
+        label = "hits per event, all depths together"
+    limits = (0.0, 1.0 if float(_projected(rate).max()) > 0.5 and rate.ndim == 2 else None)
+    return _pixel_map(report, rate, label, "cividis", mark=True, limits=limits)
 
 
 def draw_brightest(report: ViewReport) -> Figure:
@@ -47,6 +50,11 @@ def _highest_good(report: ViewReport, values: NDArray[Any]) -> float | None:
     return float(good.max()) if report.hot and good.max() > 0 else None
 
 
+def _projected(values: NDArray[Any]) -> NDArray[Any]:
+    """Return the image as it is drawn: of a view with a depth, the sum over it."""
+    return np.asarray(values.sum(axis=tuple(range(values.ndim - 2))))
+
+
 def _pixel_map(
     report: ViewReport,
     values: NDArray[Any],
@@ -56,32 +64,47 @@ def _pixel_map(
     mark: bool = False,
     limits: tuple[float | None, float | None] = (None, None),
 ) -> Figure:
-    """Draw one value a pixel; pixel i spans [i, i+1), the first axis runs to the right."""
-    view = report.view
+    """Draw one value a pixel; pixel i spans [i, i+1), the first axis runs to the right.
+
+    Of a view with few hits the colours are logarithmic, and pixels never hit are white.
+    """
+    view, shown = report.view, _projected(np.asarray(values, dtype=float))
     with drawing():
-        figure = Figure(figsize=(6.0, 4.9))
+        figure = Figure(figsize=(5.2, 4.2))
         axes = figure.add_subplot()
-        n_row, n_col = view.shape
+        n_row, n_col = shown.shape
         image = axes.imshow(
-            np.asarray(values, dtype=float).T,
+            (np.where(shown > 0, shown, np.nan) if report.thin else shown).T,
             origin="lower",
             extent=(0, n_row, 0, n_col),
             cmap=colours,
-            vmin=limits[0],
-            vmax=limits[1],
+            norm=_norm(report, shown, limits),
             interpolation="nearest",
-            aspect="equal" if max(view.shape) <= 3 * min(view.shape) else "auto",
+            aspect="equal" if max(shown.shape) <= 3 * min(shown.shape) else "auto",
         )
-        axes.set_xlabel(with_unit(view.axes[0], "px"))
-        axes.set_ylabel(with_unit(view.axes[1], "px"))
-        above = limits[1] is not None and float(np.max(values)) > limits[1]
-        figure.colorbar(image, ax=axes, label=label, extend="max" if above else "neither")
+        axes.set_xlabel(axis_label(view.axes[-2]))
+        axes.set_ylabel(axis_label(view.axes[-1]))
+        above = limits[1] is not None and float(shown.max()) > limits[1]
+        shrink = min(1.0, 1.15 * n_col / n_row) if n_row <= 3 * n_col else 1.0
+        extend = "max" if above else "neither"
+        figure.colorbar(image, ax=axes, label=label, extend=extend, shrink=shrink)
         if mark:
             _mark(axes, report.dead, "x", "#ff3b30", "dead")
             _mark(axes, report.hot, "o", "#ff3b30", "hot")
             if report.dead or report.hot:
                 axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
     return figure
+
+
+def _norm(
+    report: ViewReport, values: NDArray[np.float64], limits: tuple[float | None, float | None]
+) -> Normalize:
+    top = limits[1] or float(values.max())
+    positive = values[values > 0]
+    if report.thin and positive.size and top > 0:
+        low = max(float(positive.min()), top * 1e-4)
+        return LogNorm(min(low, top / 2), top)
+    return Normalize(*limits)
 
 
 def _mark(axes: Axes, pixels: Sequence[OddPixel], marker: str, colour: str, label: str) -> None:
@@ -120,11 +143,54 @@ def draw_sum_spectrum(spectra: Mapping[str, Histogram], unit: str) -> Figure:
             axes.stairs(histogram.counts, histogram.edges, color=colour, linewidth=1.6, label=name)
         axes.set_xlabel(with_unit("sum over all pixels", unit))
         axes.set_ylabel("events per bin")
-        axes.set_ylim(bottom=0)
+        _count_axis(axes, spectra["all"])
         axes.ticklabel_format(axis="x", useOffset=False, style="plain")
         if classes:
             axes.legend()
     return figure
+
+
+def draw_view_spectra(reports: Sequence[ViewReport]) -> Figure:
+    """Return hits and charge an event and the values of the hits, each view a line.
+
+    Args:
+        reports: views of one detector, at least one.
+    """
+    kinds = (("hits", "pixels hit in an event", ""), ("charge", "sum over the view", "unit"))
+    with drawing():
+        figure, panels = _panels(3)
+        for axes, (name, label, unit) in zip(
+            panels, (*kinds, ("values", "value of a hit", "unit")), strict=True
+        ):
+            widest = max((getattr(one, name) for one in reports), key=lambda h: float(h.edges[-1]))
+            for number, one in enumerate(reports):
+                found: Histogram = getattr(one, name)
+                colour = COLOURS[number % len(COLOURS)]
+                density = found.counts / np.diff(found.edges)
+                axes.stairs(density, found.edges, color=colour, label=f"view {one.view.name}")
+            axes.set_xlabel(with_unit(label, reports[0].view.unit if unit else ""))
+            axes.set_ylabel("hits per unit" if name == "values" else "events per unit")
+            axes.set_yscale("log")
+            axes.set_xlim(min(0.0, float(widest.edges[0])), _visible_end(widest))
+        panels[0].legend()
+    return figure
+
+
+def _visible_end(histogram: Histogram, tail: float = 1e-4) -> float:
+    """Return the edge beyond which so small a part of the values lies."""
+    running = np.cumsum(histogram.counts)
+    last = int(np.searchsorted(running, (1 - tail) * running[-1])) if running[-1] else 0
+    return float(histogram.edges[min(last + 2, len(histogram.edges) - 1)])
+
+
+def _count_axis(axes: Axes, histogram: Histogram) -> None:
+    """Count logarithmically where a tail would else not be seen, from zero otherwise."""
+    filled = histogram.counts[histogram.counts > 0]
+    if filled.size and float(histogram.counts.max()) > 30 * float(np.median(histogram.counts)):
+        axes.set_yscale("log")
+        axes.set_ylim(0.7, float(histogram.counts.max()) * 2)
+    else:
+        axes.set_ylim(bottom=0)
 
 
 def draw_laws(laws: Sequence[LawResult], units: Mapping[str, str]) -> Figure:
@@ -174,6 +240,7 @@ def draw_columns(columns: Sequence[ColumnReport]) -> Figure:
                 axes.stairs(
                     column.histogram.counts, column.histogram.edges, fill=True, alpha=0.6, color=COLOURS[0]
                 )
+                _count_axis(axes, column.histogram)
             axes.set_xlabel(with_unit(column.name, column.unit))
             axes.set_ylabel("events per bin")
         return figure

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hitlens.datasets.inspection import ColumnReport, DataReport
+from hitlens.datasets.inspection import DataReport
+from hitlens.datasets.truth_columns import ColumnReport
 from hitlens.datasets.view_statistics import ViewReport
 from hitlens.detector import Detector
 from hitlens.report.data_figures import (
@@ -14,6 +15,7 @@ from hitlens.report.data_figures import (
     draw_laws,
     draw_mean_image,
     draw_sum_spectrum,
+    draw_view_spectra,
 )
 from hitlens.report.embed import figure_to_data_uri
 from hitlens.report.numbers import number
@@ -40,6 +42,8 @@ def render_data_page(report: DataReport, detector: Detector) -> str:
         checked_laws=[law for law in report.laws if law.verdict != "not checked"],
         n_unchecked=sum(law.verdict == "not checked" for law in report.laws),
         spectrum=figure_to_data_uri(draw_sum_spectrum(report.sum_spectra, unit)) if report.n_events else "",
+        view_figure=figure_to_data_uri(draw_view_spectra(report.views)) if report.views else "",
+        counted=[column for column in report.columns if column.counts and column.role != "key"],
         law_figure=figure_to_data_uri(draw_laws(laws, _units(detector))) if laws else "",
         column_figure=figure_to_data_uri(draw_columns(columns)) if columns else "",
         n_drawn=len(laws),
@@ -68,14 +72,13 @@ def plain_columns(report: DataReport) -> list[ColumnReport]:
 
 def _maps(view: ViewReport) -> list[tuple[str, str]]:
     """Return the figures of a view with their captions."""
-    if len(view.view.shape) != 2:
-        return []
+    depth = " All depths are added up." if len(view.view.shape) > 2 else ""
     drawn = (
         (draw_mean_image(view), "Mean image over all events."),
         (draw_hit_rate(view), "How often each pixel is hit, in events that are not blank."),
         (draw_brightest(view), "Which pixel is the brightest of its event."),
     )
-    return [(figure_to_data_uri(figure), caption) for figure, caption in drawn]
+    return [(figure_to_data_uri(figure), caption + depth) for figure, caption in drawn]
 
 
 def _units(detector: Detector) -> dict[str, str]:

@@ -92,6 +92,16 @@ def with_unit(text: str, unit: str) -> str:
     return f"{text} [{unit}]" if unit else text
 
 
+def axis_label(axis: str) -> str:
+    """Return the label of an axis of an image; one named by a letter is a coordinate in pixels.
+
+    Examples:
+        >>> axis_label("x"), axis_label("plane"), axis_label("x_cell")
+        ('x [px]', 'plane', 'x cell')
+    """
+    return with_unit(axis, "px") if len(axis) == 1 else axis.replace("_", " ")
+
+
 def interval_text(interval: Interval | None) -> str:
     """Return a value with its interval, "undefined" where there is none.
 
