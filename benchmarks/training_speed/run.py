@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from hitlens.datasets.splits import SplitConfig, split_events
 from hitlens.datasets.transforms import fit_scaling
@@ -88,7 +89,7 @@ def prepare(work: Path, n_events: int) -> tuple[Path, int]:
     strata = events.truth["n_electrons"].to_numpy().astype(np.int64)
     split = split_events(events, SplitConfig(**SPLIT), key=("file", "event"), strata=strata)
     images = events.dense("anode")
-    scaling = fit_scaling("log1p", images, split.train)
+    scaling = fit_scaling("log1p", torch.from_numpy(images), split.train)
     for name in ("train", "validation"):
         rows = getattr(split, name)
         pixels = (np.log1p(images[rows].astype(np.float32)) - scaling.offset) / scaling.scale

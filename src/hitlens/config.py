@@ -10,10 +10,12 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from hitlens.datasets.regions import Region
 from hitlens.datasets.splits import SplitConfig
 from hitlens.datasets.transforms import Curve
 from hitlens.errors import NotFoundError, choose_from
 from hitlens.evaluate.config import EvaluateConfig
+from hitlens.models.preprocessing import TargetCurve
 from hitlens.settings import explain, merged, read_override, read_yaml
 from hitlens.train.config import TrainConfig
 
@@ -51,6 +53,8 @@ class ModelConfig(BaseModel):
         symmetrise: average predictions over the detector's symmetries, so that a flipped event gets exactly
             the flipped answer; as many times slower as there are symmetries.
         calibrate: fix a temperature on the validation split, so that scores are probabilities.
+        regions: part and coarseness of the images the network is shown, by view; "all" for every view.
+        target_curve: by head that regresses, "log" measures errors relative to the target; "linear" else.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,6 +65,8 @@ class ModelConfig(BaseModel):
     normalise: Literal["standard", "minmax"] = "standard"
     symmetrise: bool = True
     calibrate: bool = True
+    regions: dict[str, Region] = {}
+    target_curve: dict[str, TargetCurve] = {}
 
 
 class RunConfig(BaseModel):
@@ -90,6 +96,8 @@ class StudyConfig(BaseModel):
     Attributes:
         title: heading of the comparison.
         question: what the study asks, one sentence.
+        split: events the variants are compared on. The test split answers a question of physics; to choose
+            between variants take the validation split.
         base: settings all runs share.
         variants: by name of the run, settings that differ, keys as ``train.epochs``.
     """
@@ -98,6 +106,7 @@ class StudyConfig(BaseModel):
 
     title: str
     question: str
+    split: Literal["validation", "test"] = "validation"
     base: RunConfig
     variants: dict[str, dict[str, Any]] = Field(min_length=2)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from hitlens.datasets.augment import Augmentation, pixel_order
+from hitlens.datasets.augment import Augmentation, change_images
 from hitlens.detector import View
 from hitlens.detectors import get_detector
 from hitlens.errors import ConfigError
@@ -52,7 +52,9 @@ def test_undoing_gives_back_the_target(head: object) -> None:
 
 def test_the_eight_symmetries_differ_and_form_a_group() -> None:
     view = CEBR.view("anode")
-    orders = [tuple(pixel_order(view, s)) for s in (None, *CEBR.symmetries)]
+    numbered = torch.arange(256).view(1, 16, 16)
+    orders = [tuple(range(256))]
+    orders += [tuple(change_images(numbered, view, s).flatten().tolist()) for s in CEBR.symmetries]
     assert len(set(orders)) == 8
     for one in orders:
         for other in orders:
@@ -78,7 +80,7 @@ def test_an_unknown_symmetry_is_refused() -> None:
 def test_a_transposition_needs_a_square() -> None:
     oblong = View(name="anode", shape=(4, 6), axes=("x", "y"), pitch_mm=(1, 1), unit="photons")
     with pytest.raises(ConfigError, match="square"):
-        pixel_order(oblong, next(s for s in CEBR.symmetries if s.transpose))
+        change_images(torch.zeros(1, 4, 6), oblong, next(s for s in CEBR.symmetries if s.transpose))
 
 
 def test_a_symmetry_that_leaves_the_task_is_refused() -> None:

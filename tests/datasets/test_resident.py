@@ -25,8 +25,8 @@ def first_pixels(loader: ResidentLoader) -> list[int]:
 
 
 def test_pixels_stay_integers_and_are_not_copied() -> None:
-    assert DATA.everything.images["anode"].dtype == torch.uint16
-    assert DATA.everything.images["anode"].data_ptr() == EVENTS.dense("anode").ctypes.data
+    assert DATA.pixels["anode"].dtype == torch.uint16
+    assert DATA.pixels["anode"].data_ptr() == EVENTS.dense("anode").ctypes.data
 
 
 def test_one_pass_hands_out_every_event_once() -> None:

@@ -50,7 +50,7 @@ TRAIN, VALIDATION = np.arange(512), np.arange(512, N)
 
 
 def module_of(config: TrainConfig) -> TrainingModule:
-    scaling = fit_scaling("log1p", EVENTS.dense("anode"), TRAIN)
+    scaling = fit_scaling("log1p", DATA.pixels["anode"], TRAIN)
     torch.manual_seed(config.seed)
     network = build_network("plain_cnn", {"features": (8, 8), "last_features": 8}, CEBR.views, 1, 1)
     preprocessing = Preprocessing(scalings={"anode": (scaling,)}, targets={})

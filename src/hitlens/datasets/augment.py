@@ -13,28 +13,25 @@ from hitlens.detector import Detector, Symmetry, Task, View
 from hitlens.errors import ConfigError
 
 
-def pixel_order(view: View, symmetry: Symmetry | None) -> NDArray[np.int64]:
-    """Return for each pixel of the changed image the flat index of the pixel it comes from, shape (row*col,).
+def change_images(images: torch.Tensor, view: View, symmetry: Symmetry) -> torch.Tensor:
+    """Return the images of a view as the symmetry changes them, of the same shape.
 
     Args:
-        view: geometry of the image.
-        symmetry: what is done to it; None is the identity.
+        images: shape (event, row, col), one axis more for a view of volumes.
+        view: geometry of the images.
+        symmetry: what is done to them.
 
     Raises:
         ConfigError: a transposition of an image that is not square.
     """
-    index = np.arange(int(np.prod(view.shape))).reshape(view.shape)
-    if symmetry is not None:
-        if symmetry.transpose:
-            if len(set(view.shape)) != 1:
-                raise ConfigError(
-                    f"Symmetry '{symmetry.name}' needs a square image; view '{view.name}' is {view.shape}."
-                )
-            index = index.T
-        for axis in symmetry.flips:
-            if axis in view.axes:
-                index = np.flip(index, axis=view.axes.index(axis))
-    return np.ascontiguousarray(index).reshape(-1)
+    if symmetry.transpose:
+        if len(set(view.shape)) != 1:
+            raise ConfigError(
+                f"Symmetry '{symmetry.name}' needs a square image; view '{view.name}' is {view.shape}."
+            )
+        images = images.permute(0, *range(images.ndim - 1, 0, -1))
+    flipped = [1 + view.axes.index(axis) for axis in symmetry.flips if axis in view.axes]
+    return images.flip(flipped) if flipped else images
 
 
 class Augmentation(torch.nn.Module):
@@ -46,7 +43,7 @@ class Augmentation(torch.nn.Module):
         names: which symmetries to use; all legal ones by default.
 
     Raises:
-        ConfigError: an unknown symmetry, or one that needs a square image.
+        ConfigError: an unknown symmetry.
     """
 
     def __init__(self, detector: Detector, heads: Sequence[Task], names: Sequence[str] | None = None) -> None:
@@ -59,11 +56,8 @@ class Augmentation(torch.nn.Module):
             )
         chosen = [None, *(known[name] for name in (known if names is None else names))]
         self.n_symmetries = len(chosen)
-        self.views = [view.name for view in detector.views]
-        for view in detector.views:
-            self._constant(
-                f"order_{view.name}", np.stack([pixel_order(view, symmetry) for symmetry in chosen])
-            )
+        self.symmetries = chosen
+        self.views = {view.name: view for view in detector.views}
         self.heads = [head for head in heads if not head.is_classification]
         for head in self.heads:
             effects = [_column_effects(head, symmetry) for symmetry in chosen]
@@ -85,11 +79,17 @@ class Augmentation(torch.nn.Module):
             images: pixel values of any type, shape (event, row, col).
             number: symmetry of each event, shape (event,).
         """
-        order = self.get_buffer(f"order_{view}")[number]
-        flat = images.flatten(1)
-        if flat.dtype == torch.uint16:  # torch gathers no uint16 on the CPU; the bits are the same
-            return flat.view(torch.int16).gather(1, order).view(torch.uint16).view(images.shape)
-        return flat.gather(1, order).view(images.shape)
+        # torch selects and flips no uint16 on the CPU; the bits are the same.
+        bits = images.view(torch.int16) if images.dtype == torch.uint16 else images
+        changed = bits
+        for position, symmetry in enumerate(self.symmetries):
+            if symmetry is None or not _touches(symmetry, self.views[view]):
+                continue
+            rows = (number == position).nonzero()[:, 0]
+            if len(rows):
+                changed = bits.clone() if changed is bits else changed
+                changed[rows] = change_images(bits[rows], self.views[view], symmetry)
+        return changed.view(images.dtype)
 
     def target(self, head: Task, values: torch.Tensor, number: torch.Tensor) -> torch.Tensor:
         """Return the targets of the changed events, physical units, shape (event, n_outputs)."""
@@ -108,6 +108,10 @@ class Augmentation(torch.nn.Module):
             self.get_buffer(f"{part}_{head.name}")[number] for part in ("source", "scale", "offset")
         )
         return torch.zeros_like(values).scatter(1, source, (values - offset) / scale)
+
+
+def _touches(symmetry: Symmetry, view: View) -> bool:
+    return symmetry.transpose or any(axis in view.axes for axis in symmetry.flips)
 
 
 def _column_effects(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hitlens.datasets.pixels import Pixels, view_pixels
+from hitlens.datasets.regions import Region, region_of
 from hitlens.datasets.targets import encode_target
 from hitlens.detector import Detector, Task
 from hitlens.events import Events
@@ -38,45 +40,55 @@ class Batch:
 
 @dataclass(frozen=True)
 class ResidentData:
-    """All events of a study in memory; pixels stay integers until the batch.
+    """All events of a study in memory; pixels stay integers, and sparse views sparse, until the batch.
 
     Attributes:
-        everything: the events as one `Batch`.
+        pixels: by view.
+        targets: by head, physical units or class index, shape (event, n_outputs).
+        defined: by head, where the target has a meaning, shape (event,).
     """
 
-    everything: Batch
+    pixels: dict[str, Pixels]
+    targets: dict[str, torch.Tensor]
+    defined: dict[str, torch.Tensor]
 
     @classmethod
-    def from_events(cls, events: Events, detector: Detector, heads: tuple[Task, ...]) -> ResidentData:
+    def from_events(
+        cls,
+        events: Events,
+        detector: Detector,
+        heads: tuple[Task, ...],
+        regions: dict[str, Region] | None = None,
+    ) -> ResidentData:
         """Put events and the targets of these heads into tensors; images are shared, not copied."""
-        images = {
-            view.name: torch.from_numpy(np.ascontiguousarray(events.dense(view.name, view.shape)))
+        pixels = {
+            view.name: view_pixels(events.images[view.name], view, region_of(regions or {}, view.name))
             for view in detector.views
         }
         encoded = {head.name: encode_target(events.truth, head) for head in heads}
         targets = {name: torch.from_numpy(np.nan_to_num(target.values)) for name, target in encoded.items()}
         defined = {name: torch.from_numpy(target.defined) for name, target in encoded.items()}
-        return cls(Batch(images, targets, defined, torch.arange(len(events)), torch.ones(len(events))))
+        return cls(pixels, targets, defined)
 
     def __len__(self) -> int:
-        return len(self.everything)
+        return len(next(iter(self.pixels.values())))
 
     def take(self, rows: torch.Tensor) -> Batch:
         """Return the events at these positions."""
-        return self._each(lambda tensor: tensor[rows])
+        return Batch(
+            {name: pixels[rows] for name, pixels in self.pixels.items()},
+            {name: target[rows] for name, target in self.targets.items()},
+            {name: defined[rows] for name, defined in self.defined.items()},
+            rows,
+            torch.ones(len(rows), device=rows.device),
+        )
 
     def to(self, device: torch.device) -> ResidentData:
         """Return the same data on a device."""
-        return ResidentData(self._each(lambda tensor: tensor.to(device)))
-
-    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
-        whole = self.everything
-        return Batch(
-            {name: change(tensor) for name, tensor in whole.images.items()},
-            {name: change(tensor) for name, tensor in whole.targets.items()},
-            {name: change(tensor) for name, tensor in whole.defined.items()},
-            change(whole.rows),
-            change(whole.weights),
+        return ResidentData(
+            {name: pixels.to(device) for name, pixels in self.pixels.items()},
+            {name: target.to(device) for name, target in self.targets.items()},
+            {name: defined.to(device) for name, defined in self.defined.items()},
         )
 
 
@@ -89,8 +101,9 @@ class ResidentLoader:
         batch_size: events a batch; the last batch may be smaller.
         shuffle_seed: None keeps the order; the same numbers give the same order.
         drop_last: leave the smaller last batch out, for normalisation layers that need many events.
-        chances: chance of each row to be drawn, shape (n,), sum 1; rows are then drawn with replacement and
-            weighted by the inverse, so that weighted means stay what they are.
+        chances: chance of each row to be drawn, shape (n,), sum 1; rows are then drawn with replacement.
+        wanted: chance of each row that weighted means are to follow, shape (n,), sum 1; the same for all
+            where left out. Drawn events are weighted by wanted over chance.
     """
 
     def __init__(
@@ -102,6 +115,7 @@ class ResidentLoader:
         shuffle_seed: tuple[int, ...] | None = None,
         drop_last: bool = False,
         chances: NDArray[np.float64] | None = None,
+        wanted: NDArray[np.float64] | None = None,
     ) -> None:
         self.data = data
         self.rows = torch.from_numpy(np.asarray(rows))
@@ -109,6 +123,7 @@ class ResidentLoader:
         self.shuffle_seed = shuffle_seed
         self.drop_last = drop_last and len(rows) >= batch_size
         self.chances = chances
+        self.wanted = np.full(len(rows), 1 / max(1, len(rows))) if wanted is None else wanted
 
     def __len__(self) -> int:
         n = len(self.rows)
@@ -121,7 +136,8 @@ class ResidentLoader:
             part = slice(number * self.batch_size, (number + 1) * self.batch_size)
             batch = self.data.take(rows[part])
             if self.chances is not None:
-                weights = 1 / (len(rows) * self.chances[order[part].numpy()])
+                drawn = order[part].numpy()
+                weights = self.wanted[drawn] / self.chances[drawn]
                 batch = replace(batch, weights=torch.from_numpy(weights).to(batch.weights))
             yield batch
 

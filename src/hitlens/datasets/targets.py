@@ -66,6 +66,40 @@ def encode_target(truth: pl.DataFrame, task: Task) -> Target:
     return Target(values.astype(np.float32), defined)
 
 
+def present_classes(truth: pl.DataFrame, task: Task) -> Task:
+    """Return a task without those optional classes that these events have none of; other tasks as they are.
+
+    Args:
+        truth: of the training events.
+        task: any task with a head of its own.
+
+    Examples:
+        >>> names = ("mu", "tau", "e")
+        >>> task = Task(name="f", kind="multiclass", meaning="", target="f", class_names=names,
+        ...             optional_classes=("tau",))
+        >>> smaller = present_classes(pl.DataFrame({"f": [0, 2, 2]}), task)
+        >>> smaller.class_names, encode_target(pl.DataFrame({"f": [0, 1, 2]}), smaller).defined.tolist()
+        (('mu', 'e'), [True, False, True])
+    """
+    if not task.optional_classes:
+        return task
+    target = encode_target(truth, task)
+    counts = np.bincount(target.values[target.defined, 0].astype(np.int64), minlength=len(task.class_names))
+    kept = [
+        number
+        for number, name in enumerate(task.class_names)
+        if counts[number] or name not in task.optional_classes
+    ]
+    cases = " ".join(f"WHEN ({task.target}) = {old} THEN {new}" for new, old in enumerate(kept))
+    return task.model_copy(
+        update={
+            "class_names": tuple(task.class_names[number] for number in kept),
+            "optional_classes": (),
+            "target": f"CASE {cases} END",
+        }
+    )
+
+
 def strata_of(truth: pl.DataFrame, heads: tuple[Task, ...]) -> NDArray[np.int64]:
     """Return a class number for each event by which a split keeps proportions, shape (event,)."""
     strata = np.zeros(len(truth), dtype=np.int64)

@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal
+from collections.abc import Callable, Iterator
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from hitlens.datasets.pixels import Pixels
 from hitlens.errors import DataError
+
+#: Pixels that are dense at a time while constants are fixed.
+_BLOCK_PIXELS = 1 << 24
 
 Curve = Literal["linear", "log1p", "sqrt", "shape"]
 
 
-def _shape_array(pixels: NDArray[Any]) -> NDArray[Any]:
-    mean = pixels.mean(axis=(-2, -1), keepdims=True)
-    return np.asarray(np.log1p(pixels / np.where(mean > 0, mean, 1)))
-
-
-def _shape_tensor(pixels: torch.Tensor) -> torch.Tensor:
-    mean = pixels.mean(dim=(-2, -1), keepdim=True)
+def _shape(pixels: torch.Tensor) -> torch.Tensor:
+    mean = pixels.flatten(1).mean(dim=1).view(-1, *(1,) * (pixels.ndim - 1))
     return torch.log1p(pixels / torch.where(mean > 0, mean, 1))
 
 
 #: Curves applied to images before shifting and stretching. sqrt makes photon noise the same everywhere;
 #: shape is the logarithm of a pixel over the mean pixel of its event: dim events look like bright ones.
-CURVES: dict[str, tuple[Callable[[NDArray[Any]], NDArray[Any]], Callable[[torch.Tensor], torch.Tensor]]] = {
-    "linear": (lambda pixels: pixels, lambda pixels: pixels),
-    "log1p": (np.log1p, torch.log1p),
-    "sqrt": (np.sqrt, torch.sqrt),
-    "shape": (_shape_array, _shape_tensor),
+CURVES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "linear": lambda pixels: pixels,
+    "log1p": torch.log1p,
+    "sqrt": torch.sqrt,
+    "shape": _shape,
 }
 
 
@@ -52,12 +51,12 @@ class Scaling(BaseModel):
 
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return scaled pixels, float32, of the same shape."""
-        return (CURVES[self.curve][1](pixels.float()) - self.offset) / self.scale
+        return (CURVES[self.curve](pixels.float()) - self.offset) / self.scale
 
 
 def fit_scaling(
     curve: Curve,
-    images: NDArray[Any],
+    pixels: Pixels,
     rows: NDArray[np.int64],
     normalise: Literal["minmax", "standard"] = "standard",
 ) -> Scaling:
@@ -65,7 +64,7 @@ def fit_scaling(
 
     Args:
         curve: a key of `CURVES`.
-        images: pixel values of all events, shape (event, row, col).
+        pixels: of all events; a block of them is dense at a time.
         rows: positions of the training events; no other event is looked at.
         normalise: "minmax" maps the training range to 0..1; "standard" gives mean 0 and deviation 1.
 
@@ -73,17 +72,29 @@ def fit_scaling(
         DataError: every training pixel has the same value.
 
     Examples:
-        >>> fit_scaling("linear", np.array([[[0, 4]], [[0, 99]]]), np.array([0]), "minmax")
+        >>> fit_scaling("linear", torch.tensor([[[0, 4]], [[0, 99]]]), np.array([0]), "minmax")
         Scaling(curve='linear', offset=0.0, scale=4.0)
     """
     low, high, total, squares, n = np.inf, -np.inf, 0.0, 0.0, 0
-    for part in np.array_split(rows, max(1, len(rows) // 8192)):
-        values = CURVES[curve][0](images[part].astype(np.float64))
-        low, high = min(low, values.min()), max(high, values.max())
-        total, squares, n = total + values.sum(), squares + np.square(values).sum(), n + values.size
+    for block in blocks_of(pixels, rows):
+        values = CURVES[curve](block.float())
+        low, high = min(low, values.min().item()), max(high, values.max().item())
+        values = values.double()
+        total, squares, n = (
+            total + values.sum().item(),
+            squares + values.square().sum().item(),
+            n + values.numel(),
+        )
     if not high > low:
         raise DataError(f"Every training pixel has the value {low:g}: there is nothing to learn from.")
     if normalise == "minmax":
-        return Scaling(curve=curve, offset=float(low), scale=float(high - low))
+        return Scaling(curve=curve, offset=low, scale=high - low)
     mean = total / n
-    return Scaling(curve=curve, offset=float(mean), scale=float(np.sqrt(max(squares / n - mean**2, 1e-12))))
+    return Scaling(curve=curve, offset=mean, scale=float(np.sqrt(max(squares / n - mean**2, 1e-12))))
+
+
+def blocks_of(pixels: Pixels, rows: NDArray[np.int64]) -> Iterator[torch.Tensor]:
+    """Yield dense images of the events at these positions, a bounded number of pixels at a time."""
+    n_pixels = max(1, pixels[torch.from_numpy(rows[:1])].numel())
+    for part in np.array_split(rows, max(1, len(rows) * n_pixels // _BLOCK_PIXELS)):
+        yield pixels[torch.from_numpy(part)]

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from pydantic import BaseModel, ConfigDict
 
+from hitlens.datasets.regions import Region
 from hitlens.datasets.transforms import Scaling
 from hitlens.detector import Task
+from hitlens.errors import DataError
+
+#: How errors of a regression are measured: as they are, or relative to the target.
+TargetCurve = Literal["linear", "log"]
+
+#: Keeps the logarithm of targets without a meaning finite; they have no weight.
+_LEAST = 1e-30
 
 
 class TargetScaling(BaseModel):
-    """Regression targets in units of their spread over the training split: ``(target - mean) / spread``.
+    """Regression targets in units of their spread over the training split.
+
+    ``(target - mean) / spread``, or ``(log(target) - mean) / spread`` on the curve "log".
 
     Attributes:
-        mean: by output of the head.
-        spread: by output of the head.
+        mean: by output of the head, on the curve.
+        spread: by output of the head, on the curve.
+        curve: "log" weighs errors relative to the target; the targets must be above 0.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     mean: tuple[float, ...]
     spread: tuple[float, ...]
+    curve: TargetCurve = "linear"
 
 
 class Preprocessing(BaseModel):
@@ -29,12 +43,14 @@ class Preprocessing(BaseModel):
     Attributes:
         scalings: by view, one an input channel.
         targets: by head; heads that classify have none.
+        regions: part and coarseness of each view the network is shown, by view.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     scalings: dict[str, tuple[Scaling, ...]]
     targets: dict[str, TargetScaling]
+    regions: dict[str, Region] = {}
 
     @property
     def n_channels(self) -> int:
@@ -51,6 +67,8 @@ class Preprocessing(BaseModel):
         if head.is_classification:
             return values
         mean, spread = self._constants(head, values)
+        if self.targets[head.name].curve == "log":
+            values = values.clamp(min=_LEAST).log()
         return (values - mean) / spread
 
     def unscale_output(self, head: Task, outputs: torch.Tensor) -> torch.Tensor:
@@ -58,25 +76,38 @@ class Preprocessing(BaseModel):
         if head.is_classification:
             return outputs
         mean, spread = self._constants(head, outputs)
-        return outputs * spread + mean
+        values = outputs * spread + mean
+        return values.exp() if self.targets[head.name].curve == "log" else values
 
     def _constants(self, head: Task, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         scaling = self.targets[head.name]
         return like.new_tensor(scaling.mean), like.new_tensor(scaling.spread)
 
 
-def fit_target_scaling(head: Task, values: torch.Tensor) -> TargetScaling:
+def fit_target_scaling(head: Task, values: torch.Tensor, curve: TargetCurve = "linear") -> TargetScaling:
     """Fix a target scaling on the training events; elements of a set share their constants.
 
     Args:
         head: a regression.
         values: targets of the training events where they are defined, shape (event, n_outputs).
+        curve: on which errors are measured.
+
+    Raises:
+        DataError: a target on the curve "log" that is not above 0.
     """
+    if curve == "log":
+        if not (values > 0).all():
+            raise DataError(
+                f"model.target_curve: targets of '{head.name}' must be above 0 for the curve 'log'. "
+                f"The training split has {values.min().item():g}."
+            )
+        values = values.log()
     n_elements = max(1, len(head.elements))
     columns = values.double().reshape(-1, values.shape[1] // n_elements)  # (event * element, column)
     spread = columns.std(dim=0, correction=0)
     mean, safe = columns.mean(dim=0), torch.where(spread > 0, spread, torch.ones_like(spread))
-    return TargetScaling(mean=tuple(mean.tolist()) * n_elements, spread=tuple(safe.tolist()) * n_elements)
+    constants = (tuple(mean.tolist()) * n_elements, tuple(safe.tolist()) * n_elements)
+    return TargetScaling(mean=constants[0], spread=constants[1], curve=curve)
 
 
 def split_outputs(heads: tuple[Task, ...], outputs: torch.Tensor) -> dict[str, torch.Tensor]:

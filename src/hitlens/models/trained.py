@@ -16,8 +16,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from hitlens.datasets.augment import Augmentation
+from hitlens.datasets.pixels import view_pixels
+from hitlens.datasets.regions import region_of, shown_detector
 from hitlens.detector import Detector, Task
-from hitlens.errors import DataError, ModelFileError
+from hitlens.errors import DataError, ModelFileError, choose_from
 from hitlens.events import Events
 from hitlens.io.atomic import written_whole
 from hitlens.models import build_network
@@ -100,10 +102,17 @@ class TrainedModel:
             DataError: the events are of another detector or have other views.
         """
         self._check(events)
-        symmetries = Augmentation(self.detector, self.card.heads)
+        regions = self.card.preprocessing.regions
+        symmetries = Augmentation(shown_detector(self.detector, regions), self.card.heads)
+        pixels = {
+            view.name: view_pixels(events.images[view.name], view, region_of(regions, view.name))
+            for view in self.detector.views
+        }
+        batches = torch.split(torch.arange(len(events)), batch_size)
         parts = [
-            self._predict_batch(events.select(slice(start, start + batch_size)), symmetries, bfloat16)
-            for start in range(0, len(events), batch_size)
+            self._predict_batch({view: one[rows] for view, one in pixels.items()}, symmetries, bfloat16)
+            for rows in batches
+            if len(rows)
         ]
         return {
             head.name: np.concatenate([part[head.name] for part in parts])
@@ -118,23 +127,20 @@ class TrainedModel:
                 f"The model was trained on detector '{self.card.detector}'. "
                 f"The events are of '{events.detector}'."
             )
-        for view in self.detector.views:
-            # One event tells the shape: a sparse view becomes dense a batch at a time only.
-            shape = events.select(slice(0, 1)).dense(view.name, view.shape).shape[1:]
-            if shape != view.shape:
-                raise DataError(f"View '{view.name}' must have images of shape {view.shape}. Got {shape}.")
+        missing = [view.name for view in self.detector.views if view.name not in events.images]
+        if missing:
+            raise DataError(
+                f"The events have no view '{missing[0]}'. {choose_from(missing[0], events.images)}"
+            )
 
     @torch.inference_mode()
     def _predict_batch(
-        self, events: Events, symmetries: Augmentation, bfloat16: bool
+        self, pixels: dict[str, torch.Tensor], symmetries: Augmentation, bfloat16: bool
     ) -> dict[str, NDArray[Any]]:
-        pixels = {
-            view.name: torch.from_numpy(np.ascontiguousarray(events.dense(view.name, view.shape)))
-            for view in self.detector.views
-        }
+        n_events = len(next(iter(pixels.values())))
         found: dict[str, list[torch.Tensor]] = {head.name: [] for head in self.card.heads}
         for number in range(symmetries.n_symmetries if self.card.symmetrise else 1):
-            numbers = torch.full((len(events),), number)
+            numbers = torch.full((n_events,), number)
             changed = {view: symmetries.images(view, raw, numbers) for view, raw in pixels.items()}
             inputs = {view: self.card.preprocessing.images(view, raw) for view, raw in changed.items()}
             with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
@@ -210,9 +216,8 @@ def load_model(path: Path, detector: Detector) -> TrainedModel:
     """
     card = read_card(path)
     n_outputs = sum(head.n_outputs for head in card.heads)
-    network = build_network(
-        card.architecture, card.settings, detector.views, card.preprocessing.n_channels, n_outputs
-    )
+    views = shown_detector(detector, card.preprocessing.regions).views
+    network = build_network(card.architecture, card.settings, views, card.preprocessing.n_channels, n_outputs)
     with safe_open(path, framework="pt") as file:
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     try:

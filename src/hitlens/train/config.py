@@ -6,6 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+#: Losses of regressions.
+LossName = Literal["huber", "mse", "mae", "relative"]
+
 
 class TrainConfig(BaseModel):
     """How a network is trained.
@@ -22,7 +25,14 @@ class TrainConfig(BaseModel):
         ema_decay: share kept a step of the running average of the weights that is validated and shipped; 0
             for no averaging.
         patience: stop after this many epochs without a better validation metric; 0 never stops early.
-        loss: of regression targets in units of their spread over the training split.
+        loss: of regression targets in units of their spread over the training split; "relative" is the
+            absolute error over the true value. One for all heads, or by head.
+        task_weights: of the heads of a joint task in the loss: "equal", "learned" (each head's uncertainty is
+            learnt beside it), or a number by head; heads not named have 1.
+        selection: SQL condition over truth columns; training events where it does not hold are not shown.
+            The validation and the test split stay whole.
+        mix: how training events are drawn: "natural" as they come, "balanced" each class of the first head
+            that classifies equally often, or shares by SQL condition. Validation and test stay natural.
         hard_sampling: share of each epoch's draws that go to events in proportion to their last loss,
             weighted so that the mean loss stays what it is; the rest is drawn evenly. 0 shows every event
             once an epoch.
@@ -45,7 +55,10 @@ class TrainConfig(BaseModel):
     warmup_epochs: float = Field(1.0, ge=0)
     ema_decay: float = Field(0.999, ge=0, lt=1)
     patience: int = Field(0, ge=0)
-    loss: Literal["huber", "mse", "mae"] = "huber"
+    loss: LossName | dict[str, LossName] = "huber"
+    task_weights: Literal["equal", "learned"] | dict[str, float] = "equal"
+    selection: str = ""
+    mix: Literal["natural", "balanced"] | dict[str, float] = "natural"
     hard_sampling: float = Field(0.0, ge=0, le=0.9)
     class_weights: Literal["none", "balanced"] = "none"
     augment: bool | tuple[str, ...] = True

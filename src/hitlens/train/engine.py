@@ -56,12 +56,18 @@ class ResidentDataModule(lightning.LightningDataModule):
     """Hands Lightning one epoch at a time; the order of each epoch depends on seed and epoch number alone."""
 
     def __init__(
-        self, data: ResidentData, train: NDArray[np.int64], validation: NDArray[np.int64], config: TrainConfig
+        self,
+        data: ResidentData,
+        train: NDArray[np.int64],
+        validation: NDArray[np.int64],
+        config: TrainConfig,
+        wanted: NDArray[np.float64] | None = None,
     ) -> None:
         super().__init__()
         self.data = data
         self.rows = {"train": train, "validation": validation}
         self.config = config
+        self.wanted = wanted
 
     def setup(self, stage: str) -> None:
         """Move the data to the device once."""
@@ -82,6 +88,7 @@ class ResidentDataModule(lightning.LightningDataModule):
             shuffle_seed=(self.config.seed, epoch),
             drop_last=True,
             chances=self._chances(),
+            wanted=self.wanted,
         )
 
     def _chances(self) -> NDArray[np.float64] | None:
@@ -89,15 +96,20 @@ class ResidentDataModule(lightning.LightningDataModule):
         share = self.config.hard_sampling
         known = torch.empty(0) if self.trainer is None else self.trainer.lightning_module.last_losses
         if not share or len(known) == 0:  # type: ignore[arg-type]
-            return None
-        return draw_chances(known.cpu().numpy(), self.rows["train"], share)  # type: ignore[operator]
+            return self.wanted
+        return draw_chances(known.cpu().numpy(), self.rows["train"], share, self.wanted)  # type: ignore[operator]
 
     def val_dataloader(self) -> ResidentLoader:
         """Return the validation split in order."""
         return ResidentLoader(self.data, self.rows["validation"], _VALIDATION_BATCH)
 
 
-def draw_chances(losses: NDArray[np.float32], rows: NDArray[np.int64], share: float) -> NDArray[np.float64]:
+def draw_chances(
+    losses: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    share: float,
+    wanted: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
     """Return the chance of each row: a share in proportion to its last loss, the rest the same for all.
 
     Importance sampling after A. Katharopoulos and F. Fleuret, "Not All Samples Are Created Equal", ICML 2018:
@@ -107,6 +119,7 @@ def draw_chances(losses: NDArray[np.float32], rows: NDArray[np.int64], share: fl
         losses: last loss by position in the data, NaN where unknown; positions beyond its end are unknown.
         rows: positions of the training events.
         share: from 0 to below 1.
+        wanted: chance of each row without this, shape (n,); the same for all where left out.
 
     Examples:
         >>> losses = np.array([0.0, 3.0, np.nan], dtype=np.float32)
@@ -117,7 +130,8 @@ def draw_chances(losses: NDArray[np.float32], rows: NDArray[np.int64], share: fl
     inside = rows < len(losses)
     found[inside] = losses[rows[inside]]
     found = np.where(np.isfinite(found), found, np.nanmean(found))
-    chances: NDArray[np.float64] = share * found / found.sum() + (1 - share) / len(rows)
+    base = np.full(len(rows), 1 / len(rows)) if wanted is None else wanted
+    chances: NDArray[np.float64] = share * base * found / (base * found).sum() + (1 - share) * base
     chances /= chances.sum()
     return chances
 
@@ -129,6 +143,7 @@ def run_training(
     validation: NDArray[np.int64],
     folder: Path,
     *,
+    wanted: NDArray[np.float64] | None = None,
     resume: bool = False,
     progress: bool = True,
 ) -> TrainingResult:
@@ -140,6 +155,7 @@ def run_training(
         train: positions of the training split.
         validation: positions of the validation split.
         folder: run folder; gets ``history.csv`` and ``checkpoints/``.
+        wanted: chance of each training event to be drawn, shape (n,), sum 1; None shows each once an epoch.
         resume: continue after the last complete epoch found in the folder.
         progress: show a bar.
 
@@ -164,7 +180,7 @@ def run_training(
         trainer = _trainer(
             config, precision, [checkpoints, *_callbacks(config, folder, monitor, mode)], progress
         )
-        interrupted = _fit(trainer, module, ResidentDataModule(data, train, validation, config), last)
+        interrupted = _fit(trainer, module, ResidentDataModule(data, train, validation, config, wanted), last)
     if not checkpoints.best_model_path:
         raise RunError(
             f"Training was interrupted before its first epoch was complete; {folder} holds no model."

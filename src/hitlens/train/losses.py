@@ -17,6 +17,9 @@ REGRESSION_LOSSES: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor
     "mae": lambda pred, true: functional.l1_loss(pred, true, reduction="none"),
 }
 
+#: Smallest true value a relative error is taken over, in the target's unit.
+_LEAST = 1e-3
+
 
 def event_losses(
     task: Task,
@@ -42,6 +45,20 @@ def event_losses(
     if task.kind == "set_regression":
         return set_loss(outputs, target, len(task.elements), loss)
     return REGRESSION_LOSSES[loss](outputs, target).mean(dim=1)
+
+
+def relative_loss(values: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+    """Return the mean absolute error over the true value, shape (event,).
+
+    Args:
+        values: predictions in physical units, shape (event, n_outputs).
+        true: as values; where it is 0 the error is taken over the smallest number that is not.
+
+    Examples:
+        >>> relative_loss(torch.tensor([[3.0], [0.5]]), torch.tensor([[2.0], [1.0]])).tolist()
+        [0.5, 0.5]
+    """
+    return ((values - true).abs() / true.abs().clamp(min=_LEAST)).mean(dim=1)
 
 
 def set_loss(outputs: torch.Tensor, target: torch.Tensor, n_elements: int, loss: str) -> torch.Tensor:

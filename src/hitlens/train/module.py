@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytorch_lightning as lightning
@@ -15,7 +16,7 @@ from hitlens.datasets.resident import Batch
 from hitlens.detector import Task
 from hitlens.models.preprocessing import Preprocessing, split_outputs
 from hitlens.train.config import TrainConfig
-from hitlens.train.losses import event_losses
+from hitlens.train.losses import event_losses, relative_loss
 from hitlens.train.scores import validation_scores
 
 
@@ -51,6 +52,8 @@ class TrainingModule(lightning.LightningModule):
         self.last_losses = torch.empty(0)
         self._train_losses: list[torch.Tensor] = []
         self._validation: list[tuple[Batch, torch.Tensor]] = []
+        #: Learned weights: the loss of a head counts exp(-s), and s is added.
+        self.log_variances = nn.Parameter(torch.zeros(len(heads) if config.task_weights == "learned" else 0))
 
     def on_train_epoch_start(self) -> None:
         """Seed dropout and augmentation by epoch: a resumed run draws what an unbroken one would."""
@@ -67,7 +70,8 @@ class TrainingModule(lightning.LightningModule):
                 head.name: self.augmentation.target(head, targets[head.name], number) for head in self.heads
             }
         outputs = self.network(self._scaled(images))
-        loss, per_event = self._loss(outputs, targets, batch.defined, batch.weights)
+        losses, per_event = self._losses(outputs, targets, batch.defined, batch.weights)
+        loss = self._weighted(losses)
         self._train_losses.append(loss.detach())
         if self.config.hard_sampling:
             self._remember(batch.rows, per_event.detach())
@@ -75,7 +79,8 @@ class TrainingModule(lightning.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Keep the raw outputs of a batch until the epoch's end."""
-        self._validation.append((batch, self.network(self._scaled(batch.images)).float()))
+        outputs = self.network(self._scaled(batch.images)).float()
+        self._validation.append((replace(batch, images={}), outputs))
 
     def on_validation_epoch_end(self) -> None:
         """Log the loss and the scores of every head over the whole validation split."""
@@ -83,7 +88,9 @@ class TrainingModule(lightning.LightningModule):
         targets = {h.name: torch.cat([b.targets[h.name] for b, _ in self._validation]) for h in self.heads}
         defined = {h.name: torch.cat([b.defined[h.name] for b, _ in self._validation]) for h in self.heads}
         self._validation.clear()
-        scores = {"val_loss": self._loss(outputs, targets, defined, outputs.new_ones(len(outputs)))[0].item()}
+        losses, _ = self._losses(outputs, targets, defined, outputs.new_ones(len(outputs)))
+        # Learned weights change from epoch to epoch; the score that chooses the best one must not.
+        scores = {"val_loss": (losses * self._fixed_weights(losses)).sum().item()}
         for head, raw in zip(self.heads, split_outputs(self.heads, outputs).values(), strict=True):
             rows = defined[head.name]
             values = self.preprocessing.unscale_output(head, raw)[rows]
@@ -102,6 +109,16 @@ class TrainingModule(lightning.LightningModule):
         """Mean loss over the batches of this epoch so far."""
         return torch.stack(self._train_losses).float().mean().item()
 
+    @property
+    def task_weights(self) -> dict[str, float]:
+        """Weight of each head in the loss, as given or as learnt so far."""
+        weights = self._fixed_weights(torch.empty(0))
+        if self.config.task_weights == "learned":
+            weights = (-self.log_variances.detach()).exp()
+        return {
+            head.name: round(weight, 4) for head, weight in zip(self.heads, weights.tolist(), strict=True)
+        }
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what the next epoch's draws depend on."""
         checkpoint["last_losses"] = self.last_losses
@@ -115,6 +132,7 @@ class TrainingModule(lightning.LightningModule):
         kind = torch.optim.AdamW if self.config.optimizer == "adamw" else torch.optim.Adam
         decayed = [p for p in self.network.parameters() if p.ndim > 1]
         plain = [p for p in self.network.parameters() if p.ndim <= 1]
+        plain += [self.log_variances] if len(self.log_variances) else []
         groups = [
             {"params": decayed, "weight_decay": self.config.weight_decay},
             {"params": plain, "weight_decay": 0.0},
@@ -139,22 +157,49 @@ class TrainingModule(lightning.LightningModule):
             self.last_losses = torch.cat([self.last_losses.to(losses), unknown])
         self.last_losses[rows] = losses
 
-    def _loss(
+    def _losses(
         self,
         outputs: torch.Tensor,
         targets: dict[str, torch.Tensor],
         defined: dict[str, torch.Tensor],
         weights: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weighted mean of each head's loss where it is defined, summed over heads; and that sum by event."""
-        total, per_event = outputs.new_zeros(()), outputs.new_zeros(len(outputs))
+        """Weighted mean loss of each head where it is defined, shape (head,); and the sum by event."""
+        means, per_event = [], outputs.new_zeros(len(outputs))
         for head, raw in zip(self.heads, split_outputs(self.heads, outputs).values(), strict=True):
-            target = self.preprocessing.scale_target(head, targets[head.name])
-            losses = event_losses(head, raw, target, self.config.loss, self.class_weights.get(head.name))
+            losses = self._head_losses(head, raw, targets[head.name])
             mask = defined[head.name].to(losses.dtype)
-            total = total + (losses * mask * weights).sum() / (mask * weights).sum().clamp(min=1e-6)
+            means.append((losses * mask * weights).sum() / (mask * weights).sum().clamp(min=1e-6))
             per_event = per_event + losses * mask
-        return total, per_event
+        return torch.stack(means), per_event
+
+    def _head_losses(self, head: Task, raw: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Loss of each event for one head, shape (event,)."""
+        loss = (
+            self.config.loss
+            if isinstance(self.config.loss, str)
+            else self.config.loss.get(head.name, "huber")
+        )
+        if loss == "relative" and not head.is_classification:
+            return relative_loss(self.preprocessing.unscale_output(head, raw), target)
+        scaled = self.preprocessing.scale_target(head, target)
+        return event_losses(head, raw, scaled, loss, self.class_weights.get(head.name))
+
+    def _fixed_weights(self, losses: torch.Tensor) -> torch.Tensor:
+        """Weight of each head in the loss, 1 where none is given, shape (head,)."""
+        given = self.config.task_weights
+        named = {} if isinstance(given, str) else given
+        return losses.new_tensor([named.get(head.name, 1.0) for head in self.heads])
+
+    def _weighted(self, losses: torch.Tensor) -> torch.Tensor:
+        """Sum of the heads' losses as training weighs them.
+
+        Learned weights after A. Kendall, Y. Gal and R. Cipolla, "Multi-Task Learning Using Uncertainty to
+        Weigh Losses", CVPR 2018.
+        """
+        if self.config.task_weights == "learned":
+            return (losses * (-self.log_variances).exp() + self.log_variances).sum()
+        return (losses * self._fixed_weights(losses)).sum()
 
 
 def rate_factor(step: int, n_steps: int, n_warmup: int, schedule: str) -> float:

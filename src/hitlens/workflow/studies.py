@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from hitlens.config import RunConfig, StudyConfig, dump_config, load_config
-from hitlens.datasets.transforms import CURVES, Scaling
+from hitlens.datasets.pixels import view_pixels
+from hitlens.datasets.regions import region_of
+from hitlens.datasets.transforms import blocks_of
 from hitlens.errors import ConfigError, RunError
 from hitlens.evaluate.predictions import read_predictions
 from hitlens.evaluate.results import Histogram, TaskResult
@@ -24,6 +26,7 @@ from hitlens.evaluate.study import (
     write_study,
 )
 from hitlens.io.atomic import remove, written_whole
+from hitlens.models.preprocessing import Preprocessing
 from hitlens.models.trained import read_card
 from hitlens.report.render import write_whole
 from hitlens.report.study_page import render_study
@@ -38,9 +41,6 @@ SETTINGS, RESULTS, PAGE = "study.yaml", "study.json", "study.html"
 
 #: Bins of a histogram of the network's input.
 _N_BINS = 80
-
-#: Events scaled at once.
-_BLOCK = 8192
 
 #: What all variants must share, or they could not be compared event by event.
 _SHARED = ("detector", "task", "data", "split", "evaluate")
@@ -147,38 +147,30 @@ def differing_settings(variants: Mapping[str, RunConfig]) -> dict[str, dict[str,
     return {name: {key: settings.get(key, "default") for key in differ} for name, settings in flat.items()}
 
 
-def input_histogram(view: str, scalings: tuple[Scaling, ...], prepared: Prepared) -> Histogram:
+def input_histogram(view: str, preprocessing: Preprocessing, prepared: Prepared) -> Histogram:
     """Return how often each scaled pixel value occurs in the training events, one series a channel.
 
     Args:
         view: name of the view.
-        scalings: its channels.
+        preprocessing: its channels and its region.
         prepared: with the training split.
     """
-    shape = next(one.shape for one in prepared.detector.views if one.name == view)
-    pixels = prepared.events.dense(view, shape)
-    blocks = np.array_split(prepared.split.train, max(1, len(prepared.split.train) // _BLOCK))
-    ends = np.array(
-        [f(scaled_pixels(one, pixels[rows])) for one in scalings for rows in blocks for f in (np.min, np.max)]
-    )
-    low, high = ends.min(), ends.max()
+    scalings, regions, rows = preprocessing.scalings[view], preprocessing.regions, prepared.split.train
+    shown = prepared.detector.view(view)
+    pixels = view_pixels(prepared.events.images[view], shown, region_of(regions, view))
+    low = min(scaling(block).min().item() for block in blocks_of(pixels, rows) for scaling in scalings)
+    high = max(scaling(block).max().item() for block in blocks_of(pixels, rows) for scaling in scalings)
     edges = np.linspace(low, high if high > low else low + 1, _N_BINS + 1)
-    counts: dict[str, tuple[int, ...]] = {}
-    for scaling in scalings:
-        parts = [np.histogram(scaled_pixels(scaling, pixels[rows]), edges)[0] for rows in blocks]
-        counts[scaling.curve] = tuple(int(n) for n in np.sum(parts, axis=0))
-    label = "scaled pixel value"
-    return Histogram(view, label, tuple(round(float(edge), 9) for edge in edges), counts)
-
-
-def scaled_pixels(scaling: Scaling, pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return pixels as the network is given them, computed without torch.
-
-    Examples:
-        >>> scaled_pixels(Scaling(curve="sqrt", offset=1.0, scale=2.0), np.array([9])).tolist()
-        [1.0]
-    """
-    return np.asarray((CURVES[scaling.curve][0](pixels.astype(np.float64)) - scaling.offset) / scaling.scale)
+    counts = {scaling.curve: np.zeros(_N_BINS, dtype=np.int64) for scaling in scalings}
+    for block in blocks_of(pixels, rows):
+        for scaling in scalings:
+            counts[scaling.curve] += np.histogram(scaling(block).numpy(), edges)[0]
+    return Histogram(
+        view,
+        "scaled pixel value",
+        tuple(round(float(edge), 9) for edge in edges),
+        {curve: tuple(int(n) for n in numbers) for curve, numbers in counts.items()},
+    )
 
 
 def _check_variants(variants: Mapping[str, RunConfig]) -> None:
@@ -237,7 +229,6 @@ def _variant_result(
     record, card = runs.read_provenance(folder), read_card(folder / runs.MODEL)
     rows = read_history(folder / runs.HISTORY)
     higher = monitored(prepared.heads)[1] == "max"
-    scalings = card.preprocessing.scalings
     return VariantResult(
         name=name,
         settings=settings,
@@ -248,7 +239,9 @@ def _variant_result(
         seconds=record["seconds"],
         n_parameters=record["n_parameters"],
         initial_weights=record["initial_weights"],
-        inputs=tuple(input_histogram(view, scalings[view], prepared) for view in scalings),
+        inputs=tuple(
+            input_histogram(view, card.preprocessing, prepared) for view in card.preprocessing.scalings
+        ),
     )
 
 

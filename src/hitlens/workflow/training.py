@@ -10,20 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 from numpy.typing import NDArray
 
 from hitlens.config import RunConfig, dump_config
 from hitlens.datasets.augment import Augmentation
+from hitlens.datasets.mix import balanced_chances, mixed_chances
+from hitlens.datasets.regions import shown_detector
 from hitlens.datasets.resident import ResidentData
 from hitlens.datasets.splits import NAMES, Split, split_events
-from hitlens.datasets.targets import strata_of
+from hitlens.datasets.targets import present_classes, strata_of
 from hitlens.datasets.transforms import fit_scaling
 from hitlens.detector import Detector, ReadReport, Task
 from hitlens.detectors import get_detector
-from hitlens.errors import ConfigError, DataError
+from hitlens.errors import ConfigError, DataError, choose_from
 from hitlens.evaluate.predictions import write_predictions
-from hitlens.events import Events
+from hitlens.events import Events, evaluate_condition
 from hitlens.io.atomic import written_whole
 from hitlens.models import build_network
 from hitlens.models.preprocessing import Preprocessing, fit_target_scaling
@@ -48,6 +51,7 @@ class Prepared:
         events: those the task can learn from or be tested on, all splits.
         split: positions in these events, for each split those where some head is defined.
         left_out: number of events left out, by reason.
+        chances: of each training event to be drawn, shape (n,); None shows each once an epoch.
     """
 
     detector: Detector
@@ -56,6 +60,7 @@ class Prepared:
     events: Events
     split: Split
     left_out: dict[str, int]
+    chances: NDArray[np.float64] | None = None
 
 
 def train(
@@ -88,7 +93,7 @@ def train(
     runs.check_run(folder, resume=resume, force=force)
     started = time.perf_counter()
     prepared = prepare(config)
-    data = ResidentData.from_events(prepared.events, prepared.detector, prepared.heads)
+    data = resident_data(config, prepared)
     module = build_module(config, prepared, data)
     record = _first_record(config, prepared) | {"initial_weights": weights_hash(module.network)}
     earlier = runs.read_provenance(folder) if resume else {}
@@ -106,6 +111,7 @@ def train(
         prepared.split.train,
         prepared.split.validation,
         folder,
+        wanted=prepared.chances,
         resume=resume,
         progress=progress,
     )
@@ -156,43 +162,93 @@ def prepare(config: RunConfig) -> Prepared:
     for name in ("train", "validation"):
         if len(parts[name]) == 0:
             raise DataError(f"No event of the {name} split has a target for task '{task.name}'.")
-    kept_split = Split(parts["train"], parts["validation"], parts["test"], split.n_dropped, split.hash)
-    return Prepared(detector, task, heads, events, kept_split, {k: v for k, v in left_out.items() if v})
+    shown = _shown(config, events.truth, parts["train"])
+    left_out["outside train.selection, in the training split"] = len(parts["train"]) - len(shown)
+    truth = events.truth[shown]
+    heads = tuple(present_classes(truth, head) for head in heads)
+    kept_split = Split(shown, parts["validation"], parts["test"], split.n_dropped, split.hash)
+    chances = _chances(config, truth, heads)
+    counted = {reason: number for reason, number in left_out.items() if number}
+    return Prepared(detector, task, heads, events, kept_split, counted, chances)
+
+
+def _shown(config: RunConfig, truth: pl.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Positions of the training events that fulfil train.selection."""
+    if not config.train.selection:
+        return rows
+    shown = rows[evaluate_condition(truth[rows], config.train.selection)]
+    if not len(shown):
+        raise DataError(
+            f"train.selection: no event of the training split fulfils '{config.train.selection}'."
+        )
+    return shown
+
+
+def _chances(config: RunConfig, truth: pl.DataFrame, heads: tuple[Task, ...]) -> NDArray[np.float64] | None:
+    mix = config.train.mix
+    if isinstance(mix, str):
+        return balanced_chances(truth, heads) if mix == "balanced" else None
+    return mixed_chances(truth, mix)
+
+
+def resident_data(config: RunConfig, prepared: Prepared) -> ResidentData:
+    """Return the events of a run, ready to be dealt out in batches."""
+    shown_detector(prepared.detector, config.model.regions)
+    return ResidentData.from_events(prepared.events, prepared.detector, prepared.heads, config.model.regions)
 
 
 def build_module(config: RunConfig, prepared: Prepared, data: ResidentData) -> TrainingModule:
     """Return a fresh network with constants fixed on the training split; weights depend on the seed alone."""
     rows = prepared.split.train
+    _check_heads(config, prepared.heads)
     scalings = {
-        view.name: tuple(
-            fit_scaling(curve, prepared.events.dense(view.name, view.shape), rows, config.model.normalise)
-            for curve in config.model.scaling
+        name: tuple(
+            fit_scaling(curve, pixels, rows, config.model.normalise) for curve in config.model.scaling
         )
-        for view in prepared.detector.views
+        for name, pixels in data.pixels.items()
     }
-    everything = data.everything
     targets = {
-        head.name: fit_target_scaling(head, everything.targets[head.name][_defined_rows(data, head, rows)])
+        head.name: fit_target_scaling(
+            head,
+            data.targets[head.name][_defined_rows(data, head, rows)],
+            config.model.target_curve.get(head.name, "linear"),
+        )
         for head in prepared.heads
         if not head.is_classification
     }
+    shown = shown_detector(prepared.detector, config.model.regions)
     torch.manual_seed(config.train.seed)
     network = build_network(
         config.model.name,
         config.model.settings,
-        prepared.detector.views,
+        shown.views,
         len(config.model.scaling),
         sum(head.n_outputs for head in prepared.heads),
     )
     augmentation = None
     if config.train.augment is not False:
         names = None if config.train.augment is True else config.train.augment
-        augmentation = Augmentation(prepared.detector, prepared.heads, names)
+        augmentation = Augmentation(shown, prepared.heads, names)
     weights = {}
     if config.train.class_weights == "balanced":
         weights = {h.name: _class_weights(data, h, rows) for h in prepared.heads if h.is_classification}
-    preprocessing = Preprocessing(scalings=scalings, targets=targets)
+    preprocessing = Preprocessing(scalings=scalings, targets=targets, regions=config.model.regions)
     return TrainingModule(network, prepared.heads, preprocessing, config.train, augmentation, weights)
+
+
+def _check_heads(config: RunConfig, heads: tuple[Task, ...]) -> None:
+    """Refuse settings by head that name no head, or one they mean nothing for."""
+    known = [head.name for head in heads]
+    regressions = [head.name for head in heads if not head.is_classification]
+    by_head = {
+        "train.loss": (config.train.loss, regressions),
+        "train.task_weights": (config.train.task_weights, known),
+        "model.target_curve": (config.model.target_curve, regressions),
+    }
+    for setting, (given, names) in by_head.items():
+        for name in {} if isinstance(given, str) else given:
+            if name not in names:
+                raise ConfigError(f"{setting}: there is no such head as '{name}'. {choose_from(name, names)}")
 
 
 def weights_hash(network: torch.nn.Module) -> str:
@@ -211,11 +267,11 @@ def weights_hash(network: torch.nn.Module) -> str:
 
 def _defined_rows(data: ResidentData, head: Task, rows: NDArray[np.int64]) -> torch.Tensor:
     positions = torch.from_numpy(rows)
-    return positions[data.everything.defined[head.name][positions]]
+    return positions[data.defined[head.name][positions]]
 
 
 def _class_weights(data: ResidentData, head: Task, rows: NDArray[np.int64]) -> torch.Tensor:
-    labels = data.everything.targets[head.name][_defined_rows(data, head, rows), 0].long()
+    labels = data.targets[head.name][_defined_rows(data, head, rows), 0].long()
     counts = torch.bincount(labels, minlength=len(head.class_names)).clamp(min=1)
     return len(labels) / (len(head.class_names) * counts.float())
 
@@ -290,6 +346,7 @@ def _last_record(result: TrainingResult, module: TrainingModule) -> dict[str, An
         "validation_score": result.best_score,
         "precision": result.precision,
         "n_parameters": sum(p.numel() for p in module.network.parameters()),
+        "task_weights": module.task_weights,
     }
 
 
