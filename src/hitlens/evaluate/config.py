@@ -18,8 +18,11 @@ class EvaluateConfig(BaseModel):
         n_bootstrap_slices: resamplings behind the interval of one bin of a slice.
         min_events: a bin with fewer events shows no value.
         seed: of the resampling and of the choice of baseline events.
-        baselines: whether the detector's own methods (a likelihood fit) are run beside the model.
-        baseline_events: at most so many events are given to them, drawn at random; 0 means all.
+        baselines: whether other methods are run beside the model: the detector's own, and those that learn.
+        baseline_events: at most so many events are given to the detector's own methods (a likelihood fit),
+            drawn at random; 0 means all.
+        learned: methods that learn from summary numbers of the training events; they answer all events.
+        learned_events: at most so many training events teach them, drawn at random; 0 means all.
 
     Examples:
         >>> EvaluateConfig(cut=0.7).split
@@ -37,3 +40,5 @@ class EvaluateConfig(BaseModel):
     seed: int = Field(1, ge=0)
     baselines: bool = True
     baseline_events: int = Field(4000, ge=0)
+    learned: tuple[Literal["boosting", "calorimetric"], ...] = ("boosting", "calorimetric")
+    learned_events: int = Field(50_000, ge=0)
