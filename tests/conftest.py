@@ -35,6 +35,66 @@ def real_cebr() -> Path:
 
 
 @pytest.fixture(scope="session")
+def real_nova() -> Path:
+    """Folder of the real NOvA images; skips where it is missing."""
+    folder = REAL / "nova"
+    if not folder.is_dir():
+        pytest.skip(f"real samples not found: no folder {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_dune() -> Path:
+    """Folder of the DUNE sample; skips where it is missing."""
+    folder = REAL / "dune"
+    if not folder.is_dir():
+        pytest.skip(f"real samples not found: no folder {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_nova() -> Callable[..., Events]:
+    """Make events like NOvA's in columns and size, not in physics: ``make_nova(n_events, seed)``.
+
+    A cloud of hits a view, longer and brighter with the energy; all kinds of interaction but nutau.
+    """
+
+    def make(n_events: int, seed: int = 1) -> Events:
+        rng = np.random.default_rng([seed, 11])
+        interaction = rng.choice([0, 1, 2, 3, 4, 6, 12, 13, 14, 15], n_events)
+        with_neutrino = interaction < 14
+        energy = np.where(with_neutrino, 1 + rng.gamma(1.5, 4, n_events), 0).astype(np.float32)
+        images = {view: _nova_view(energy, rng) for view in ("x", "y")}
+        block = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+        prongs = rng.integers(0, 4, (2, n_events))
+        state = 16 * np.where(interaction < 8, block[interaction % 8], 2) + 4 * prongs[0] + prongs[1]
+        state = np.where(with_neutrino, state, interaction + 34).astype(np.uint32)
+        truth: dict[str, Any] = {"file": "made.h5", "run": np.full(n_events, 10_000 + seed)}
+        truth |= {"subrun": np.arange(n_events) // 64, "evt": np.arange(n_events)}
+        truth |= {"subevt": rng.integers(1, 4, n_events), "cycle": np.zeros(n_events, np.int64)}
+        truth |= {"interaction": interaction.astype(np.uint32), "finalstate": state, "finalstateprong": state}
+        truth |= {"nuenergy": energy, "lepenergy": (energy * rng.random(n_events)).astype(np.float32)}
+        truth |= dict(zip(("vtxx", "vtxy", "vtxz"), rng.uniform(-700, 700, (3, n_events)), strict=True))
+        truth |= {name: np.ones(n_events, np.uint32) for name in ("parent", "particles")}
+        truth["trainingdata_idx"] = np.arange(n_events, dtype=np.uint32)
+        return get_detector("nova").complete(Events(images, pl.DataFrame(truth), "nova"))
+
+    return make
+
+
+def _nova_view(energy: np.ndarray, rng: np.random.Generator) -> sparse.csr_array:
+    n_hits = rng.poisson(20 + 8 * energy)
+    event = np.repeat(np.arange(len(energy)), n_hits)
+    plane = np.minimum(rng.exponential(5 + energy[event]), 99).astype(np.int64)
+    cell = np.clip(rng.normal(40, 4, len(event)), 0, 79).astype(np.int64)
+    value = np.minimum(1 + rng.gamma(1.5, 8, len(event)), 255).astype(np.uint8)
+    place, first = np.unique(event * 8000 + plane * 80 + cell, return_index=True)
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(place // 8000, minlength=len(energy)))])
+    parts = (value[first], (place % 8000).astype(np.int32), indptr.astype(np.int32))
+    return sparse.csr_array(parts, shape=(len(energy), 8000))
+
+
+@pytest.fixture(scope="session")
 def make_cebr() -> Callable[..., Events]:
     """Make events like CeBr's, simple spots of light, half of them doubles: ``make_cebr(n_events, seed)``."""
 

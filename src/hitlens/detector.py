@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -50,6 +51,7 @@ class TruthColumn(Description):
             is no part of its name; "truth" columns say what happened.
         expression: SQL over other truth columns; such a column is computed when events are read.
         codes: what each value of a column of codes stands for, (value, words); others are unknown codes.
+        symbol: short name of the quantity in the caption of an event, for example "E".
     """
 
     name: str
@@ -58,6 +60,7 @@ class TruthColumn(Description):
     role: Literal["key", "file", "truth"] = "truth"
     expression: str = ""
     codes: tuple[tuple[int, str], ...] = ()
+    symbol: str = ""
 
 
 class TruthEffect(Description):
@@ -130,11 +133,16 @@ class PublishedResult(Description):
 
 
 class Download(Description):
-    """A public file of real events."""
+    """A public file of real events.
+
+    Attributes:
+        number: number of a file that is one of a numbered series, by which several are asked for.
+    """
 
     name: str
     url: str
     meaning: str
+    number: int | None = None
 
 
 TaskKind = Literal["binary", "multiclass", "regression", "set_regression", "joint"]
@@ -218,13 +226,15 @@ class Writer(Protocol):
 
 @dataclass(frozen=True)
 class ReadReport:
-    """What a reader left out on request.
+    """What a reader left out on request, and what it found odd.
 
     Attributes:
         skipped: one message an event skipped, naming file, line and column.
+        odd: one message a file and oddity, of events that were read all the same.
     """
 
     skipped: list[str]
+    odd: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -239,6 +249,8 @@ class Layout:
         read: path, events a block, "raise" or "skip" (bad events), report, options -> blocks of events.
         open_writer: path -> writer; None where the layout is only read.
         options: names of the reader's own options (for example ``axes``) with their meaning.
+        parts: name of the numbered files that together are one sample, with # in place of the number. A
+            folder stands for those it holds, which are read in the order of their numbers.
     """
 
     name: str
@@ -248,6 +260,22 @@ class Layout:
     read: Callable[[Path, int, str, ReadReport, dict[str, str]], Iterator[Events]]
     open_writer: Callable[[Path], Writer] | None = None
     options: dict[str, str] | None = None
+    parts: str = ""
+
+    def part_number(self, path: Path) -> int | None:
+        """Return the number in the name of one of the numbered files; None for any other name."""
+        before, _, after = self.parts.partition("#")
+        found = re.fullmatch(f"{re.escape(before)}([0-9]+){re.escape(after)}", path.name)
+        return int(found[1]) if found and self.parts else None
+
+    def part_name(self, number: int) -> str:
+        """Return the name of the numbered file of that number."""
+        return self.parts.replace("#", str(number))
+
+    def parts_in(self, folder: Path) -> list[Path]:
+        """Return the numbered files of a folder, by number."""
+        numbered = [(self.part_number(path), path) for path in folder.iterdir()] if folder.is_dir() else []
+        return [path for _, path in sorted((n, path) for n, path in numbered if n is not None)]
 
 
 class Simulator(Protocol):
@@ -291,6 +319,8 @@ class Detector(Description):
         symmetries: legal changes of the image besides the identity.
         layouts: file layouts beside the native one.
         simulator: makes the simulator; called only when events are simulated: describing costs nothing.
+        headline: truth columns that say in the caption of a picture what an event is, in this order.
+        yaml: the YAML text that describes it, empty for one in Python; models, runs and events files carry it.
     """
 
     name: str
@@ -307,6 +337,8 @@ class Detector(Description):
     layouts: tuple[Layout, ...] = ()
     simulator: Callable[[], Simulator] | None = None
     baselines: tuple[Baseline, ...] = ()
+    headline: tuple[str, ...] = ()
+    yaml: str = ""
 
     @property
     def key(self) -> tuple[str, ...]:

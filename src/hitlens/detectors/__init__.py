@@ -6,12 +6,13 @@ from importlib.metadata import entry_points
 
 from hitlens.detector import Detector
 from hitlens.detectors.cebr import DETECTOR as CEBR
+from hitlens.detectors.nova import DETECTOR as NOVA
 from hitlens.errors import NotFoundError, choose_from
 
-__all__ = ["CEBR", "DETECTORS", "get_detector"]
+__all__ = ["CEBR", "DETECTORS", "NOVA", "get_detector"]
 
 #: Detectors that ship with hitlens, by name.
-DETECTORS: dict[str, Detector] = {"cebr": CEBR}
+DETECTORS: dict[str, Detector] = {"cebr": CEBR, "nova": NOVA}
 
 
 def get_detector(name: str) -> Detector:

@@ -27,6 +27,7 @@ __all__ = [
     "ColumnInfo",
     "NativeFile",
     "NativeWriter",
+    "is_hdf5",
     "is_native",
     "open_native",
     "read_native",
@@ -35,11 +36,11 @@ __all__ = [
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
-def is_native(path: Path | str) -> bool:
+def is_hdf5(path: Path | str) -> bool:
     """Tell by the first bytes whether a file is HDF5, and so perhaps a native events file.
 
     Examples:
-        >>> is_native("/no/such/file")
+        >>> is_hdf5("/no/such/file")
         False
     """
     path = Path(path)
@@ -47,6 +48,22 @@ def is_native(path: Path | str) -> bool:
         return False
     with path.open("rb") as file:
         return file.read(len(_HDF5_SIGNATURE)) == _HDF5_SIGNATURE
+
+
+def is_native(path: Path | str) -> bool:
+    """Tell whether a file says that it is a native events file; one cut short says nothing.
+
+    Examples:
+        >>> is_native("/no/such/file")
+        False
+    """
+    if not is_hdf5(path):
+        return False
+    try:
+        with h5py.File(path, "r") as file:
+            return bool(file.attrs.get("format") == FORMAT)
+    except (OSError, KeyError, RuntimeError):
+        return False
 
 
 def read_native(
@@ -236,7 +253,7 @@ def _open_hdf5(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r")
     except OSError as error:
-        if is_native(path):
+        if is_hdf5(path):
             advice = "the file is cut short or damaged. Copy, fetch or make it again."
             raise FileFormatError(advice, path=path) from error
         foreign = "this is not a native events file (not HDF5). Pass its layout, or convert it first."

@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from hitlens import __version__
 from hitlens.detector import Detector, Layout, ReadReport, Writer
 from hitlens.detectors import get_detector
 from hitlens.errors import ConfigError, DataError
-from hitlens.events import Events, concat
+from hitlens.events import Events
+from hitlens.workflow.growing import GrowingArray, GrowingSparse, appended
 from hitlens.workflow.sources import (
     NATIVE,
     NATIVE_SUFFIXES,
@@ -298,14 +297,10 @@ def _provenance(sources: Sequence[Source]) -> dict[str, Any]:
 
 def _gather(blocks: Iterable[Events]) -> Events:
     """Join blocks as they come, holding at most one of them beside what is joined."""
-    images: dict[str, _Growing] = {}
+    images: dict[str, GrowingArray | GrowingSparse] = {}
     truth: list[pl.DataFrame] = []
-    sparse: list[Events] = []
     detector = ""
     for block in blocks:
-        if sparse or not all(isinstance(array, np.ndarray) for array in block.images.values()):
-            sparse.append(block)
-            continue
         if truth and (set(images) != set(block.images) or detector != block.detector):
             raise DataError(
                 "The files hold different things: "
@@ -314,30 +309,7 @@ def _gather(blocks: Iterable[Events]) -> Events:
             )
         detector = block.detector
         for view, array in block.images.items():
-            images.setdefault(view, _Growing()).append(np.asarray(array))
+            images[view] = appended(images.get(view), array)
         truth.append(block.truth)
-    if not truth:
-        return concat(sparse)
-    table = pl.concat(truth, how="diagonal_relaxed")
-    dense = Events({view: grown.array for view, grown in images.items()}, table, detector)
-    return concat([dense, *sparse]) if sparse else dense
-
-
-class _Growing:
-    """An array that grows in place: the system moves its pages instead of copying them."""
-
-    def __init__(self) -> None:
-        self.array: NDArray[Any] = np.empty(0)
-
-    def append(self, block: NDArray[Any]) -> None:
-        old = len(self.array)
-        if not old:
-            self.array = block.copy()
-            return
-        if block.shape[1:] != self.array.shape[1:]:
-            raise DataError(f"Images of {self.array.shape[1:]} and {block.shape[1:]} cannot be joined.")
-        dtype = np.result_type(self.array, block)
-        if dtype != self.array.dtype:
-            self.array = self.array.astype(dtype)
-        self.array.resize((old + len(block), *block.shape[1:]), refcheck=False)
-        self.array[old:] = block
+    table = pl.concat(truth, how="diagonal_relaxed", rechunk=True)
+    return Events({view: grown.array for view, grown in images.items()}, table, detector)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -73,14 +73,15 @@ def find_sources(paths: Paths, detector: str | None, layout: str | None) -> list
         ConfigError: files that do not say their detector, and fit several.
         FileFormatError: a file that no layout fits.
     """
-    found = [Path(path) for path in ([paths] if isinstance(paths, (str, Path)) else paths)]
-    if not found:
+    given = [Path(path) for path in ([paths] if isinstance(paths, (str, Path)) else paths)]
+    if not given:
         raise DataError("No file to read: give at least one.")
-    for path in found:
+    for path in given:
         if not path.exists():
             raise NotFoundError(f"No file or folder '{path}'. Check the name.")
-    labels = _labels(found)
-    return [_source(path, detector, layout, label) for path, label in zip(found, labels, strict=True)]
+    found = [source for path in given for source in _sources(path, detector, layout)]
+    labels = _labels([source.path for source in found])
+    return _by_number([replace(source, label=label) for source, label in zip(found, labels, strict=True)])
 
 
 def check_options(sources: Sequence[Source], options: Mapping[str, str]) -> None:
@@ -113,8 +114,31 @@ def find_layout(detector: Detector, name: str) -> Layout | None:
     raise NotFoundError(f"Detector '{detector.name}' has no layout '{name}'. {choose_from(name, names)}")
 
 
+def _sources(path: Path, detector: str | None, layout: str | None) -> list[Source]:
+    """Return a file, or what a folder stands for: itself, or the numbered files in it."""
+    source = _source(path, detector, layout, path.name)
+    parts = source.layout.parts_in(path) if source.layout else []
+    return [_source(part, source.detector.name, layout, part.name) for part in parts] or [source]
+
+
+def _by_number(sources: list[Source]) -> list[Source]:
+    # A shell lists neutrino10.h5 before neutrino2.h5: numbered files of one folder are put in order, in the
+    # places they have in the list; all other files stay where they are.
+    places: dict[tuple[Path, str], list[int]] = {}
+    numbers = [source.layout.part_number(source.path) if source.layout else None for source in sources]
+    for i, (source, number) in enumerate(zip(sources, numbers, strict=True)):
+        if number is not None and source.layout is not None:
+            places.setdefault((source.path.parent, source.layout.name), []).append(i)
+    ordered = list(sources)
+    for group in places.values():
+        in_order = sorted(group, key=lambda i: (numbers[i] or 0, sources[i].path.name))
+        for place, i in zip(group, in_order, strict=True):
+            ordered[place] = sources[i]
+    return ordered
+
+
 def _source(path: Path, detector: str | None, layout: str | None, label: str) -> Source:
-    from hitlens.io.native import is_native, open_native
+    from hitlens.io.native import is_hdf5, is_native, open_native
 
     if layout == NATIVE or (layout is None and is_native(path)):
         with open_native(path, detector=detector) as file:
@@ -135,6 +159,8 @@ def _source(path: Path, detector: str | None, layout: str | None, label: str) ->
         raise ConfigError(f"'{path}' could be of {names}. Give the detector's name.")
     if fits:
         return fits[0]
+    if is_hdf5(path):
+        open_native(path, detector=detector).close()  # says what is wrong with it
     raise FileFormatError(
         f"this is neither a native events file nor any of these layouts: {_described(candidates)}. "
         "If you know which it is, name the layout.",

@@ -1,0 +1,196 @@
+"""Reading the public HDF5 files, a stretch of events at a time, straight into sparse views."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin  # noqa: F401  (its filters decompress what h5py reads)
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy import sparse
+
+from hitlens.detector import ReadReport
+from hitlens.detectors.nova.files import LAYOUTS
+from hitlens.detectors.nova.interactions import unknown_codes
+from hitlens.detectors.nova.kernels import collect_hits, count_hits
+from hitlens.detectors.nova.members import (
+    MEMBERS,
+    N_PIXELS,
+    N_VALUES,
+    PIXELS,
+    TRUTH_GROUP,
+    VIEW_NAMES,
+    Member,
+)
+from hitlens.errors import FileFormatError, HitlensError, NotFoundError
+from hitlens.events import Events
+from hitlens.io.native import is_hdf5
+
+log = logging.getLogger(__name__)
+
+#: Events dense at once, 4 MB: they stay in the processor's cache while their hits are looked for.
+STRETCH = 256
+
+Sparse = sparse.csr_array[Any, tuple[int, int]]
+
+
+def is_nova(path: Path) -> bool:
+    """Tell whether a file has this layout: by what it holds, or by its name where it cannot be opened."""
+    if is_hdf5(path):
+        try:
+            with h5py.File(path, "r") as file:
+                return PIXELS in file or TRUTH_GROUP in file
+        except OSError:
+            pass  # cut short: what it was meant to be, its name says
+    return LAYOUTS[0].part_number(path) is not None
+
+
+def read_nova(path: Path, block: int, report: ReadReport | None = None) -> Iterator[Events]:
+    """Yield the events of one file, their views sparse.
+
+    The row of an event is read as (view, plane, cell) and in no other way: the first 8,000 values are view x,
+    a run of 80 values is one plane. Not more than one stretch of events is ever dense.
+
+    Args:
+        path: the file, contiguous or chunked, compressed or not.
+        block: events a block.
+        report: told of interaction codes that are not known; their events are read all the same.
+
+    Raises:
+        NotFoundError: there is no such file.
+        FileFormatError: a member is missing or has another shape or type, or the file is damaged or empty.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise NotFoundError(f"No file '{path}'. Check the name.")
+    unknown: Counter[int] = Counter()
+    with _damage_as_format_error(path), _open(path) as file:
+        n_events = _check(file, path)
+        buffer = np.empty((min(_stretch(file[PIXELS]), block, n_events), N_VALUES), np.uint8)
+        for start in range(0, n_events, block):
+            stop = min(start + block, n_events)
+            truth = _truth(file[TRUTH_GROUP], path.name, start, stop)
+            unknown.update(unknown_codes(truth["interaction"].to_numpy()))
+            yield Events(_views(file[PIXELS], start, stop, buffer), truth, "nova")
+    if unknown:
+        _tell_unknown(unknown, path, report)
+
+
+def _open(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        problem = "the file is cut short or damaged" if is_hdf5(path) else "this is not an HDF5 file"
+        raise FileFormatError(f"{problem} ({_reason(error)}). Copy or fetch it again.", path=path) from error
+
+
+def _check(file: h5py.File, path: Path) -> int:
+    """Refuse a file that is not as it should be; return how many events it holds."""
+    group = file.get(TRUTH_GROUP)
+    members = group if isinstance(group, h5py.Group) else {}
+    missing = [f"'{PIXELS}'"] * (PIXELS not in file)
+    missing += [f"'{TRUTH_GROUP}/{member.name}'" for member in MEMBERS if member.name not in members]
+    if missing:
+        found = [
+            *(name for name in file if name != TRUTH_GROUP),
+            *(f"{TRUTH_GROUP}/{name}" for name in members),
+        ]
+        raise FileFormatError(
+            f"the file must hold {', '.join(missing)}. Found {', '.join(found) or 'nothing'}.", path=path
+        )
+    pixels = file[PIXELS]
+    n_events = pixels.shape[0] if isinstance(pixels, h5py.Dataset) and pixels.shape else 0
+    _check_one(pixels, PIXELS, "uint8", (n_events, N_VALUES), path)
+    if not n_events:
+        raise FileFormatError(f"'{PIXELS}' is empty: the file holds no event.", path=path)
+    for member in MEMBERS:
+        name = f"{TRUTH_GROUP}/{member.name}"
+        _check_one(members[member.name], name, member, (n_events, 1), path)
+    return n_events
+
+
+def _check_one(node: Any, name: str, wanted: Member | str, shape: tuple[int, ...], path: Path) -> None:
+    if not isinstance(node, h5py.Dataset):
+        raise FileFormatError(f"'{name}' must be an array. Found a group.", path=path)
+    dtype = wanted if isinstance(wanted, str) else wanted.dtype
+    any_integer = isinstance(wanted, Member) and wanted.any_integer
+    is_right = node.dtype.newbyteorder("=") == np.dtype(dtype) or (any_integer and node.dtype.kind in "iu")
+    if not is_right or node.shape != shape:
+        words = "integers" if any_integer else dtype
+        raise FileFormatError(
+            f"'{name}' must be {words} of shape {shape}. Found {node.dtype} of shape {node.shape}.", path=path
+        )
+
+
+def _stretch(pixels: h5py.Dataset) -> int:
+    """Return how many events to read at once: whole chunks, so that none is decompressed twice."""
+    rows = pixels.chunks[0] if pixels.chunks else 1
+    return int(-(-STRETCH // rows) * rows)
+
+
+def _views(pixels: h5py.Dataset, start: int, stop: int, buffer: NDArray[np.uint8]) -> dict[str, Sparse]:
+    n_hits = np.empty((stop - start, len(VIEW_NAMES)), np.int32)
+    parts: list[list[tuple[NDArray[np.uint8], NDArray[np.int32]]]] = [[] for _ in VIEW_NAMES]
+    for first in range(start, stop, len(buffer)):
+        n = min(len(buffer), stop - first)
+        pixels.read_direct(buffer, np.s_[first : first + n], np.s_[:n])
+        rows = buffer[:n]
+        words, counts = rows.view(np.uint64), n_hits[first - start : first - start + n]
+        count_hits(words, rows, counts)
+        for view, n_found in enumerate(counts.sum(axis=0, dtype=np.int64).tolist()):
+            data, indices = np.empty(n_found, np.uint8), np.empty(n_found, np.int32)
+            collect_hits(words, rows, view, len(VIEW_NAMES), data, indices)
+            parts[view].append((data, indices))
+    return {name: _sparse(parts[view], n_hits[:, view]) for view, name in enumerate(VIEW_NAMES)}
+
+
+def _sparse(parts: list[tuple[NDArray[np.uint8], NDArray[np.int32]]], n_hits: NDArray[np.int32]) -> Sparse:
+    data, indices = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+    indptr = np.zeros(len(n_hits) + 1, np.int64)
+    np.cumsum(n_hits, out=indptr[1:])
+    view = sparse.csr_array((data, indices, indptr), shape=(len(n_hits), N_PIXELS))
+    view.has_canonical_format = True  # as the kernel left them; spares scipy the look
+    return view
+
+
+def _truth(group: h5py.Group, file: str, start: int, stop: int) -> pl.DataFrame:
+    columns = {}
+    for member in MEMBERS:
+        values = group[member.name][start:stop].reshape(-1)
+        native = values.astype(np.int64 if member.is_key else member.dtype, copy=False)
+        columns[member.column] = pl.Series(member.column, native)
+    return pl.DataFrame(columns).select(pl.lit(file).alias("file"), pl.all())
+
+
+def _tell_unknown(unknown: Counter[int], path: Path, report: ReadReport | None) -> None:
+    listed = ", ".join(f"{code} ({n:,} events)" for code, n in sorted(unknown.items()))
+    message = (
+        f"{path}: interaction codes that are not known: {listed}. The flavour and mode of these "
+        f"{unknown.total():,} events are left empty, and they take no part in tasks on them."
+    )
+    log.warning("%s", message)
+    if report is not None:
+        report.odd.append(message)
+
+
+def _reason(error: BaseException) -> str:
+    return str(error).splitlines()[0].strip("'\"") if str(error) else type(error).__name__
+
+
+@contextmanager
+def _damage_as_format_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except HitlensError:
+        raise
+    except (OSError, KeyError, RuntimeError) as error:
+        raise FileFormatError(
+            f"the file is damaged ({_reason(error)}). Copy or fetch it again.", path=path
+        ) from error

@@ -1,0 +1,123 @@
+"""Images that grow in place as blocks come: the system moves their pages instead of copying them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from hitlens.errors import DataError
+from hitlens.events import Images
+
+_MOST_OF_32_BITS = np.iinfo(np.int32).max
+
+
+class GrowingArray:
+    """A dense view.
+
+    Attributes:
+        array: what was appended so far, shape (event, row, col).
+
+    Examples:
+        >>> grown = GrowingArray()
+        >>> for block in (np.zeros((2, 4, 4)), np.ones((1, 4, 4))):
+        ...     grown.append(block)
+        >>> grown.array.shape
+        (3, 4, 4)
+    """
+
+    def __init__(self) -> None:
+        self.array: NDArray[Any] = np.empty(0)
+
+    def append(self, block: NDArray[Any]) -> None:
+        """Append images.
+
+        Raises:
+            DataError: images of another shape.
+        """
+        if not len(self.array):
+            self.array = block.copy()
+            return
+        if block.shape[1:] != self.array.shape[1:]:
+            raise DataError(f"Images of {self.array.shape[1:]} and {block.shape[1:]} cannot be joined.")
+        dtype = np.result_type(self.array, block)
+        if dtype != self.array.dtype:
+            self.array = self.array.astype(dtype)
+        old = len(self.array)
+        self.array.resize((old + len(block), *block.shape[1:]), refcheck=False)
+        self.array[old:] = block
+
+
+class GrowingSparse:
+    """A sparse view; its three arrays grow, and no second copy of them is ever there.
+
+    Examples:
+        >>> grown = GrowingSparse()
+        >>> for block in ([[0, 5], [7, 0]], [[0, 9]]):
+        ...     grown.append(sparse.csr_array(np.array(block, np.uint8)))
+        >>> grown.array.toarray().tolist()
+        [[0, 5], [7, 0], [0, 9]]
+    """
+
+    def __init__(self) -> None:
+        self._data, self._indices = GrowingArray(), GrowingArray()
+        self._indptr = GrowingArray()
+        self._indptr.append(np.zeros(1, np.int32))
+        self._n_pixels = 0
+        self._is_canonical = True
+
+    def append(self, block: sparse.csr_array[Any, tuple[int, int]]) -> None:
+        """Append images.
+
+        Raises:
+            DataError: images of another number of pixels.
+        """
+        if self._n_pixels not in (0, block.shape[1]):
+            raise DataError(f"Images of {self._n_pixels} and {block.shape[1]} pixels cannot be joined.")
+        self._n_pixels = block.shape[1]
+        self._is_canonical &= bool(block.has_canonical_format)
+        n_hits = int(self._indptr.array[-1])
+        ends = block.indptr[1:].astype(np.int64) + n_hits
+        if len(ends) and ends[-1] <= _MOST_OF_32_BITS:
+            ends = ends.astype(np.int32)
+        self._indptr.append(ends)
+        self._data.append(block.data[: block.nnz])
+        self._indices.append(block.indices[: block.nnz].astype(np.int32, copy=False))
+
+    @property
+    def array(self) -> sparse.csr_array[Any, tuple[int, int]]:
+        """What was appended so far, shape (event, pixel)."""
+        parts = (self._data.array, self._indices.array, self._indptr.array)
+        shape = (len(self._indptr.array) - 1, self._n_pixels)
+        joined = sparse.csr_array(parts, shape=shape)
+        if self._is_canonical:  # spares scipy the look at every hit
+            joined.has_canonical_format = True
+        return joined
+
+
+def appended(grown: GrowingArray | GrowingSparse | None, images: Images) -> GrowingArray | GrowingSparse:
+    """Return what has grown by more images of a view; dense beside sparse images become sparse.
+
+    Args:
+        grown: the images so far, None where there are none.
+        images: what comes next.
+
+    Raises:
+        DataError: images of another size.
+    """
+    if grown is None:
+        grown = GrowingArray() if isinstance(images, np.ndarray) else GrowingSparse()
+    if isinstance(grown, GrowingArray):
+        if isinstance(images, np.ndarray):
+            grown.append(images)
+            return grown
+        dense, grown = grown.array, GrowingSparse()
+        grown.append(_thinned(dense))
+    grown.append(_thinned(images) if isinstance(images, np.ndarray) else images)
+    return grown
+
+
+def _thinned(images: NDArray[Any]) -> sparse.csr_array[Any, tuple[int, int]]:
+    return sparse.csr_array(images.reshape(len(images), -1))
