@@ -15,6 +15,8 @@ from hitlens.metrics.interval import Interval, bootstrap_all
 
 Array = NDArray[Any]
 
+_KINDS = ("model", "baseline")
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -123,13 +125,22 @@ def compare(
 
 
 def _on_pairs(function: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
+    # The difference of one draw of events takes up the two values just computed of the same draw.
+    last: dict[str, tuple[Any, Any]] = {}
+
+    def of(kind: str, y: Array, prediction: Array, weights: Any) -> Any:
+        last[kind] = weights, function(y, prediction, weights=weights)
+        return last[kind][1]
+
     def model(y: Array, a: Array, b: Array, weights: Any = None) -> Any:
-        return function(y, a, weights=weights)
+        return of("model", y, a, weights)
 
     def baseline(y: Array, a: Array, b: Array, weights: Any = None) -> Any:
-        return function(y, b, weights=weights)
+        return of("baseline", y, b, weights)
 
     def difference(y: Array, a: Array, b: Array, weights: Any = None) -> Any:
+        if weights is not None and all(kind in last and last[kind][0] is weights for kind in _KINDS):
+            return last["model"][1] - last["baseline"][1]
         return function(y, a, weights=weights) - function(y, b, weights=weights)
 
-    return {"model": model, "baseline": baseline, "difference": difference}
+    return dict(zip((*_KINDS, "difference"), (model, baseline, difference), strict=True))

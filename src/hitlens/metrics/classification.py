@@ -267,9 +267,11 @@ def auc(y_true: ArrayLike, y_score: ArrayLike, *, weights: ArrayLike | None = No
     # scikit-learn's takes one set of weights a call and sorts anew each time: here a thousand at once.
     order = np.argsort(score, kind="stable")
     w = as_weights(weights, len(true))[..., order]
+    signal, background = w * true[order], w * (1 - true[order])
     starts = np.flatnonzero(np.r_[True, np.diff(score[order]) > 0])
-    signal = np.add.reduceat(w * true[order], starts, axis=-1)
-    background = np.add.reduceat(w * (1 - true[order]), starts, axis=-1)
+    if len(starts) < len(order):  # ties
+        signal = np.add.reduceat(signal, starts, axis=-1)
+        background = np.add.reduceat(background, starts, axis=-1)
     below = np.cumsum(background, axis=-1) - background / 2
     pairs = signal.sum(-1) * background.sum(-1)
     return divide((signal * below).sum(-1), pairs)
