@@ -1,8 +1,10 @@
-"""Physics shared by detectors: particle data, light sharing between pixels, and its kernels compiled."""
+"""Physics shared by detectors: particles, kinematics, light sharing between pixels, compiled kernels."""
 
 __all__ = [
     "comparison",
     "compile",
+    "fourvectors",
     "light",
     "particle_data",
+    "phase_space",
 ]
