@@ -74,7 +74,7 @@ class RunConfig(BaseModel):
 
     Attributes:
         title: heading of the report.
-        detector: name of the detector.
+        detector: name of the detector, or the path of the YAML file that describes one.
         task: name of one of its tasks.
     """
 

@@ -9,7 +9,7 @@ import typer
 
 
 def fetch(
-    detector: Annotated[str, typer.Argument(help="Name of the detector, for example cebr.")],
+    detector: Annotated[str, typer.Argument(help="Name of the detector, for example cebr, or its YAML file.")],
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[FILE]...", help="Which of its files; all when not given.")
     ] = None,

@@ -21,7 +21,7 @@ N_LISTED = 10
 def inspect(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Event files of one detector.")],
     detector: Annotated[
-        str | None, typer.Option(help="Name of the detector; recognised when not given.")
+        str | None, typer.Option(help="Name of the detector, or its YAML file; recognised when not given.")
     ] = None,
     layout: Annotated[str | None, typer.Option(help="File layout; recognised when not given.")] = None,
     on_bad_event: Annotated[

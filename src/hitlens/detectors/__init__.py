@@ -27,10 +27,10 @@ DETECTORS: dict[str, Detector] = {"cebr": CEBR, "dune": DUNE, "nova": NOVA}
 
 
 def get_detector(name: str | Detector) -> Detector:
-    """Return a detector: ours, one of a package with an entry point in `hitlens.detectors`, or of a YAML file.
+    """Return a detector: ours, of a package with an entry point in `hitlens.detectors`, or of a YAML file.
 
     Args:
-        name: of the detector; the path of a YAML file that describes one; or a description, which is returned.
+        name: of the detector, or the path of a YAML file that describes one; a description is returned as is.
 
     Raises:
         NotFoundError: no detector has that name, or there is no such file.

@@ -2,11 +2,13 @@
 
 __all__ = [
     "atomic",
+    "columns",
     "download",
     "fetch",
     "native",
     "native_format",
     "native_writer",
+    "pixels",
     "text",
     "text_kernels",
 ]

@@ -36,6 +36,7 @@ class ModelCard(BaseModel):
 
     Attributes:
         detector: name of the detector.
+        description: the YAML text that describes the detector, where one does.
         task: what it predicts.
         heads: the tasks with a head of their own, in the order of the outputs.
         architecture: key of `hitlens.models.MODELS`.
@@ -55,6 +56,7 @@ class ModelCard(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     detector: str
+    description: str = ""
     task: Task
     heads: tuple[Task, ...]
     architecture: str

@@ -17,6 +17,7 @@ from hitlens.errors import ConfigError, DataError
 from hitlens.events import Events
 from hitlens.workflow.growing import GrowingArray, GrowingSparse, appended
 from hitlens.workflow.sources import (
+    DESCRIPTION,
     NATIVE,
     NATIVE_SUFFIXES,
     Paths,
@@ -60,7 +61,7 @@ class Conversion:
 
 def read_events(
     paths: Paths,
-    detector: str | None = "cebr",
+    detector: str | Detector | None = "cebr",
     *,
     layout: str | None = None,
     on_bad_event: OnBadEvent = "raise",
@@ -71,7 +72,8 @@ def read_events(
 
     Args:
         paths: a file or folder, or several.
-        detector: name of the detector; None takes what native files say, else whose layout fits.
+        detector: the detector, its name or the YAML file that describes it; None takes what native files say,
+            else whose layout fits.
         layout: name of the layout; None recognises it, for each file.
         on_bad_event: "raise" refuses a file with a bad event; "skip" leaves the event out and lists it.
         options: the layout's own options, for example ``{"axes": "yx"}``.
@@ -110,7 +112,7 @@ def read_events(
 
 def iterate_events(
     paths: Paths,
-    detector: str | None = "cebr",
+    detector: str | Detector | None = "cebr",
     *,
     block: int = BLOCK,
     layout: str | None = None,
@@ -122,7 +124,8 @@ def iterate_events(
 
     Args:
         paths: a file or folder, or several.
-        detector: name of the detector; None takes what native files say, else whose layout fits.
+        detector: the detector, its name or the YAML file that describes it; None takes what native files say,
+            else whose layout fits.
         block: most events a block; a block never holds events of two files.
         layout: name of the layout; None recognises it, for each file.
         on_bad_event: "raise" refuses a file with a bad event; "skip" leaves the event out and lists it.
@@ -148,7 +151,7 @@ def iterate_events(
 
 def open_writer(
     path: Path | str,
-    detector: str = "cebr",
+    detector: str | Detector = "cebr",
     *,
     layout: str | None = None,
     provenance: Mapping[str, Any] | None = None,
@@ -158,7 +161,7 @@ def open_writer(
     Args:
         path: ``.h5`` for the native file, ``.txt`` or ``.txt.gz`` for CeBr's text, a name without an ending
             or an existing folder for NumPy arrays. What exists is replaced when the writing is complete.
-        detector: name of the detector.
+        detector: the detector, its name or the YAML file that describes it.
         layout: name of the layout; None takes it from the name.
         provenance: stored in a native file; other layouts have no place for it.
 
@@ -173,10 +176,11 @@ def open_writer(
     from hitlens.io.native import ColumnInfo, NativeWriter
 
     columns = (*described.truth, *described.extra_columns)
+    own = {DESCRIPTION: described.yaml} if described.yaml else {}
     return NativeWriter(
         path,
-        detector,
-        {"hitlens": __version__, **(provenance or {})},
+        described.name,
+        {"hitlens": __version__, **own, **(provenance or {})},
         columns={column.name: ColumnInfo(column.unit, column.meaning) for column in columns},
     )
 
@@ -184,7 +188,7 @@ def open_writer(
 def convert(
     paths: Paths,
     out: Path | str,
-    detector: str | None = "cebr",
+    detector: str | Detector | None = "cebr",
     *,
     layout: str | None = None,
     out_layout: str | None = None,
@@ -198,7 +202,8 @@ def convert(
     Args:
         paths: a file or folder, or several.
         out: what to write; its name chooses the layout, as in `open_writer`.
-        detector: name of the detector; None takes what native files say, else whose layout fits.
+        detector: the detector, its name or the YAML file that describes it; None takes what native files say,
+            else whose layout fits.
         layout: layout of the files read; None recognises it, for each file.
         out_layout: layout to write; None takes it from the name.
         on_bad_event: "raise" refuses a file with a bad event; "skip" leaves the event out and lists it.
@@ -222,7 +227,7 @@ def convert(
     result = Conversion(out, chosen.name if chosen else NATIVE, {source.label: 0 for source in sources})
     report = ReadReport(result.skipped)
     check_options(sources, options or {})
-    writer = open_writer(out, names.pop(), layout=out_layout, provenance=_provenance(sources))
+    writer = open_writer(out, sources[0].detector, layout=out_layout, provenance=_provenance(sources))
     with writer:
         for source in sources:
             for events in source.blocks(BLOCK, on_bad_event, report, options or {}):

@@ -70,7 +70,7 @@ def fetch(
         raise ConfigError(
             f"An address of your own (--url) is for one file. Name one: {', '.join(w.name for w in wanted)}."
         )
-    folder = folder or cache_folder() / detector
+    folder = folder or cache_folder() / get_detector(detector).name
     return [
         fetch_file(
             file.name,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hitlens.config import DataConfig
 from hitlens.detector import Detector, Task
-from hitlens.detectors import get_detector
+from hitlens.detectors import get_detector, read_detector
 from hitlens.errors import ConfigError, SelectionError
 from hitlens.evaluate.predictions import Predictions, read_predictions
 from hitlens.evaluate.regression import largest_errors
@@ -25,6 +25,7 @@ from hitlens.report.page import render_gallery
 from hitlens.report.render import write_whole
 from hitlens.workflow import runs
 from hitlens.workflow.run_events import images_of, match_events, read_data, read_run_config
+from hitlens.workflow.sources import DESCRIPTION
 
 #: Events shown of each kind in a report.
 N_SHOWN = 8
@@ -125,8 +126,7 @@ def gallery(
     """
     if out.suffix not in (".html", ".png", ".svg"):
         raise ConfigError(f"A gallery must end in .html, .png or .svg. Got '{out}'.")
-    predictions, events = _open(source, files)
-    detector = get_detector(predictions.detector)
+    predictions, events, detector = _open(source, files)
     chosen = predictions.filter(select) if select else predictions
     if not len(chosen):
         raise SelectionError(f"No event of {len(predictions):,} fulfils '{select}'.")
@@ -139,17 +139,20 @@ def gallery(
     return write_whole(out, figure_to_bytes(figure, "svg" if out.suffix == ".svg" else "png", DPI))
 
 
-def _open(source: Path, files: Sequence[Path] | None) -> tuple[Predictions, Events]:
+def _open(source: Path, files: Sequence[Path] | None) -> tuple[Predictions, Events, Detector]:
     if source.is_dir():
         config = read_run_config(source)
         predictions = read_predictions(source / runs.PREDICTIONS)
-        return predictions, read_data(config.data, config.detector, files)
+        detector = get_detector(config.detector)
+        return predictions, read_data(config.data, detector, files), detector
     predictions = read_predictions(source)
     if not files:
         raise ConfigError(
             f"{source} holds predictions but no images. Give the event files as well: --data FILE."
         )
-    return predictions, read_data(DataConfig(), predictions.detector, files)
+    text = predictions.metadata.get(DESCRIPTION)
+    detector = read_detector(text, f"{source} (its detector)") if text else get_detector(predictions.detector)
+    return predictions, read_data(DataConfig(), detector, files), detector
 
 
 def _ordered(predictions: Predictions, order: str) -> tuple[NDArray[np.int64], str]:

@@ -9,11 +9,12 @@ from typing import Literal
 
 from hitlens.datasets.inspection import DataReport, inspect_events
 from hitlens.detector import ReadReport
-from hitlens.detectors import DETECTORS, get_detector
+from hitlens.detectors import DETECTORS
 from hitlens.errors import DataError
 from hitlens.events import Events
 from hitlens.io.native import is_native
 from hitlens.workflow.data import iterate_events
+from hitlens.workflow.sources import find_sources
 
 
 def inspect_files(
@@ -31,7 +32,8 @@ def inspect_files(
 
     Args:
         paths: files, all of one detector.
-        detector: its name; when not given, what the files say, or `guess_detector`.
+        detector: its name or the YAML file that describes it; when not given, what the files say, or
+            `guess_detector`.
         layout: file layout; recognised when not given.
         on_bad_event: "raise", or "skip" to count and list events that cannot be read.
         options: options of the layout's reader.
@@ -56,7 +58,7 @@ def inspect_files(
     first = next(blocks, None)
     if first is None and detector is None:
         raise DataError(f"There are no events in {', '.join(map(str, paths))}. Name other files.")
-    described = get_detector(detector or (first.detector if first is not None else ""))
+    described = find_sources(paths, detector, layout)[0].detector
     found = inspect_events(
         _watched(chain([] if first is None else [first], blocks), progress),
         described,

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from hitlens.datasets.summaries import count_seen
 from hitlens.datasets.targets import encode_target
 from hitlens.detector import Detector, ReadReport, Task
-from hitlens.detectors import get_detector
+from hitlens.detectors import get_detector, read_detector
 from hitlens.errors import SelectionError
 from hitlens.evaluate.predictions import Predictions, truth_column, value_column, write_predictions
 from hitlens.events import Events
 from hitlens.models.trained import TrainedModel, load_model, read_card
 from hitlens.train.hardware import cpu_has_bfloat16
 from hitlens.workflow.data import OnBadEvent, iterate_events
+from hitlens.workflow.sources import DESCRIPTION
 
 
 def open_model(path: Path) -> TrainedModel:
@@ -30,7 +31,10 @@ def open_model(path: Path) -> TrainedModel:
         NotFoundError: its detector is not known here.
     """
     file = path / "model.safetensors" if path.is_dir() else path
-    return load_model(file, get_detector(read_card(file).detector))
+    card = read_card(file)
+    if card.description:
+        return load_model(file, read_detector(card.description, f"{file} (its detector)"))
+    return load_model(file, get_detector(card.detector))
 
 
 def predicts_in_bfloat16(model: TrainedModel) -> bool:
@@ -75,12 +79,13 @@ def predict_files(
     model = open_model(model_path)
     blocks = iterate_events(
         files,
-        model.card.detector,
+        model.detector,
         layout=layout,
         on_bad_event=on_bad_event,
         options=options or {},
         report=report,
     )
+    own = {DESCRIPTION: model.detector.yaml} if model.detector.yaml else {}
     # Without a single event the table still has its columns.
     parts = [predict_events(model, block).table for block in blocks] or [_no_predictions(model)]
     predictions = Predictions(
@@ -88,7 +93,7 @@ def predict_files(
         model.card.task,
         model.card.heads,
         model.card.detector,
-        {"model": model_path.name, "split_hash": model.card.split_hash},
+        {"model": model_path.name, "split_hash": model.card.split_hash, **own},
     )
     write_predictions(predictions, output)
     return predictions

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hitlens.config import DataConfig, RunConfig, load_config
-from hitlens.detector import ReadReport
+from hitlens.detector import Detector, ReadReport
 from hitlens.errors import DataError, RunError
 from hitlens.events import Events
 from hitlens.workflow import runs
@@ -19,7 +19,7 @@ from hitlens.workflow.data import read_events
 
 
 def read_run_config(folder: Path) -> RunConfig:
-    """Return the settings of a run.
+    """Return the settings of a run; a detector described in YAML is that of the copy the run keeps.
 
     Raises:
         RunError: the folder holds no settings of a single run.
@@ -30,15 +30,16 @@ def read_run_config(folder: Path) -> RunConfig:
     config = load_config(path)
     if not isinstance(config, RunConfig):
         raise RunError(f"{path} describes a study of several runs. Give the folder of one of them.")
-    return config
+    kept = folder / runs.DETECTOR
+    return config.model_copy(update={"detector": str(kept)}) if kept.is_file() else config
 
 
-def read_data(config: DataConfig, detector: str, files: Sequence[Path] | None = None) -> Events:
+def read_data(config: DataConfig, detector: str | Detector, files: Sequence[Path] | None = None) -> Events:
     """Read the events of a run as its training did.
 
     Args:
         config: what to read.
-        detector: name of the detector.
+        detector: the detector, its name or the YAML file that describes it.
         files: where the files are now, if they were moved; None takes the settings'.
 
     Raises:

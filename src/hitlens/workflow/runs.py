@@ -21,6 +21,8 @@ _RECORDED = ("hitlens", "torch", "pytorch-lightning", "numpy", "scipy", "polars"
 
 CONFIG, MODEL, HISTORY = "config.yaml", "model.safetensors", "history.csv"
 PREDICTIONS, PROVENANCE = "predictions.parquet", "provenance.json"
+#: The YAML that describes the detector, where one does.
+DETECTOR = "detector.yaml"
 
 
 def check_run(folder: Path, *, resume: bool, force: bool) -> None:

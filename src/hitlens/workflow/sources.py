@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from hitlens.detector import Detector, Layout, ReadReport
-from hitlens.detectors import DETECTORS, get_detector
+from hitlens.detectors import DETECTORS, get_detector, read_detector
 from hitlens.errors import ConfigError, DataError, FileFormatError, NotFoundError, choose_from
 from hitlens.events import Events
 
 #: Name of the layout that every detector has.
 NATIVE = "native"
 NATIVE_SUFFIXES = (".h5", ".hdf5")
+#: Under this name a native file's provenance and a predictions file keep the YAML that describes a detector.
+DESCRIPTION = "detector_description"
 
 Paths = str | Path | Sequence[str | Path]
 
@@ -59,12 +62,13 @@ class Source:
             yield whole if self.label == self.path.name else _relabelled(whole, self.label)
 
 
-def find_sources(paths: Paths, detector: str | None, layout: str | None) -> list[Source]:
+def find_sources(paths: Paths, detector: str | Detector | None, layout: str | None) -> list[Source]:
     """Return how each path is to be read.
 
     Args:
         paths: a file or folder, or several.
-        detector: name of the detector; None takes what native files say, else whose layout fits.
+        detector: the detector, its name or the YAML file that describes it; None takes what native files say,
+            else whose layout fits.
         layout: name of the layout; None recognises it, for each file.
 
     Raises:
@@ -79,7 +83,8 @@ def find_sources(paths: Paths, detector: str | None, layout: str | None) -> list
     for path in given:
         if not path.exists():
             raise NotFoundError(f"No file or folder '{path}'. Check the name.")
-    found = [source for path in given for source in _sources(path, detector, layout)]
+    described = None if detector is None else get_detector(detector)
+    found = [source for path in given for source in _sources(path, described, layout)]
     labels = _labels([source.path for source in found])
     return _by_number([replace(source, label=label) for source, label in zip(found, labels, strict=True)])
 
@@ -114,11 +119,11 @@ def find_layout(detector: Detector, name: str) -> Layout | None:
     raise NotFoundError(f"Detector '{detector.name}' has no layout '{name}'. {choose_from(name, names)}")
 
 
-def _sources(path: Path, detector: str | None, layout: str | None) -> list[Source]:
+def _sources(path: Path, detector: Detector | None, layout: str | None) -> list[Source]:
     """Return a file, or what a folder stands for: itself, or the numbered files in it."""
     source = _source(path, detector, layout, path.name)
     parts = source.layout.parts_in(path) if source.layout else []
-    return [_source(part, source.detector.name, layout, part.name) for part in parts] or [source]
+    return [_source(part, source.detector, layout, part.name) for part in parts] or [source]
 
 
 def _by_number(sources: list[Source]) -> list[Source]:
@@ -137,17 +142,18 @@ def _by_number(sources: list[Source]) -> list[Source]:
     return ordered
 
 
-def _source(path: Path, detector: str | None, layout: str | None, label: str) -> Source:
+def _source(path: Path, detector: Detector | None, layout: str | None, label: str) -> Source:
     from hitlens.io.native import is_hdf5, is_native, open_native
 
+    expected = detector.name if detector else None
     if layout == NATIVE or (layout is None and is_native(path)):
-        with open_native(path, detector=detector) as file:
-            return Source(path, get_detector(file.detector), None, label)
+        with open_native(path, detector=expected) as file:
+            return Source(path, detector or _own_detector(path, file.detector, file.provenance), None, label)
     if detector is None and layout is not None:
         raise ConfigError(f"'{path}' does not say which detector it comes from. Give the detector's name.")
-    candidates = DETECTORS if detector is None else {detector: get_detector(detector)}
     if detector is not None and layout is not None:
-        return Source(path, candidates[detector], find_layout(candidates[detector], layout), label)
+        return Source(path, detector, find_layout(detector, layout), label)
+    candidates = DETECTORS if detector is None else {detector.name: detector}
     fits = [
         Source(path, described, candidate, label)
         for described in candidates.values()
@@ -160,12 +166,18 @@ def _source(path: Path, detector: str | None, layout: str | None, label: str) ->
     if fits:
         return fits[0]
     if is_hdf5(path):
-        open_native(path, detector=detector).close()  # says what is wrong with it
+        open_native(path, detector=expected).close()  # says what is wrong with it
     raise FileFormatError(
         f"this is neither a native events file nor any of these layouts: {_described(candidates)}. "
         "If you know which it is, name the layout.",
         path=path,
     )
+
+
+def _own_detector(path: Path, name: str, provenance: Mapping[str, Any]) -> Detector:
+    """Return the detector a native file names; one described in YAML is in the file itself."""
+    text = provenance.get(DESCRIPTION)
+    return read_detector(text, f"{path} (its detector)") if text else get_detector(name)
 
 
 def _described(detectors: Mapping[str, Detector]) -> str:

@@ -23,7 +23,7 @@ from hitlens.datasets.splits import NAMES, Split, split_events
 from hitlens.datasets.targets import present_classes, strata_of
 from hitlens.datasets.transforms import fit_scaling
 from hitlens.detector import Detector, ReadReport, Task
-from hitlens.detectors import get_detector
+from hitlens.detectors import get_detector, is_description
 from hitlens.errors import ConfigError, DataError, choose_from
 from hitlens.evaluate.predictions import write_predictions
 from hitlens.events import Events, evaluate_condition
@@ -99,12 +99,16 @@ def train(
     earlier = runs.read_provenance(folder) if resume else {}
     if resume:
         _same_settings(folder, config)
+        _same_detector(folder, prepared.detector)
         _same_data(earlier, record)
         record["started"] = earlier["started"]
     runs.open_run(folder, resume=resume, force=force)
     runs.write_provenance(folder, record)
     with written_whole(folder / runs.CONFIG) as partial:
         partial.write_text(dump_config(config), encoding="utf-8")
+    if prepared.detector.yaml:
+        with written_whole(folder / runs.DETECTOR) as partial:
+            partial.write_text(prepared.detector.yaml, encoding="utf-8")
     result = run_training(
         module,
         data,
@@ -135,7 +139,7 @@ def prepare(config: RunConfig) -> Prepared:
     report = ReadReport([])
     events = read_events(
         [Path(file) for file in config.data.files],
-        config.detector,
+        detector,
         layout=config.data.layout or None,
         on_bad_event=config.data.on_bad_event,
         options=config.data.options,
@@ -284,7 +288,8 @@ def _trained_model(
     record: dict[str, Any],
 ) -> TrainedModel:
     card = ModelCard(
-        detector=config.detector,
+        detector=prepared.detector.name,
+        description=prepared.detector.yaml,
         task=prepared.task,
         heads=prepared.heads,
         architecture=config.model.name,
@@ -320,7 +325,8 @@ def _first_record(config: RunConfig, prepared: Prepared) -> dict[str, Any]:
         "status": "running",
         "started": runs.now(),
         "task": config.task,
-        "detector": config.detector,
+        "detector": prepared.detector.name,
+        **({"described_by": described_by(config, prepared.detector)} if prepared.detector.yaml else {}),
         "machine": runs.describe_machine(),
         "data": {
             "files": [str(file) for file in files],
@@ -355,13 +361,27 @@ def _same_settings(folder: Path, config: RunConfig) -> None:
     if not (folder / runs.CONFIG).is_file():  # it ended before it had written them
         return
     before, after = (flattened(one.model_dump(mode="json")) for one in (read_run_config(folder), config))
-    free = ("title", "data.files", "evaluate.")
+    free = ("title", "data.files", "evaluate.", *(("detector",) if is_description(config.detector) else ()))
     for key in sorted(before.keys() | after.keys()):
         if before.get(key) != after.get(key) and not key.startswith(free):
             raise ConfigError(
                 f"The run in {folder} began with {key} = {before.get(key)}, so it cannot go on with "
                 f"{after.get(key)}. Give the settings it began with, or start a new run."
             )
+
+
+def _same_detector(folder: Path, detector: Detector) -> None:
+    path = folder / runs.DETECTOR
+    if path.is_file() and path.read_text(encoding="utf-8") != detector.yaml:
+        raise ConfigError(
+            f"The detector's description differs from the one the run began with, {path}. Give that one, or "
+            "start a new run."
+        )
+
+
+def described_by(config: RunConfig, detector: Detector) -> dict[str, str]:
+    """Return the record of the YAML file that describes a run's detector; the run keeps a copy of it."""
+    return {"file": config.detector, "sha256": hashlib.sha256(detector.yaml.encode()).hexdigest()}
 
 
 def _same_data(old: dict[str, Any], new: dict[str, Any]) -> None:

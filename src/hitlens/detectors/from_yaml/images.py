@@ -1,0 +1,260 @@
+"""The images of one view in a described file: in full, or as lists of hit pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hitlens.detector import View
+from hitlens.detectors.from_yaml.places import Place, Places
+from hitlens.detectors.from_yaml.schema import ImageSource
+from hitlens.detectors.from_yaml.truth import check_column
+from hitlens.errors import FileFormatError
+from hitlens.events import Images
+from hitlens.io.columns import Columns, Lists
+from hitlens.io.pixels import Fault, dense_images, sparse_images, to_sparse
+
+#: Hits whose event is looked at together when a list of hits is opened.
+_BLOCK_HITS = 1 << 20
+
+
+class ImageReader:
+    """Reads the images of one view.
+
+    Args:
+        view: geometry.
+        source: where the images are.
+        place: its key in the description.
+        places: of the description's keys.
+        columns: the open file.
+        path: its path.
+
+    Attributes:
+        rows: key and column of all that has one row an event.
+
+    Raises:
+        ConfigError: a column is missing.
+    """
+
+    def __init__(
+        self,
+        view: View,
+        source: ImageSource,
+        place: Place,
+        places: Places,
+        columns: Columns,
+        path: Path,
+    ) -> None:
+        self._view, self._source, self._columns, self._path = view, source, columns, path
+        self._place, self._places = place, places
+        #: Column of each hit by key of the description.
+        self._hits: dict[tuple[str, ...], str] = {("pixels", a): name for a, name in source.pixels.items()}
+        self._hits |= {("where", name): name for name in source.where}
+        self._hits |= {("value",): source.value} if source.value else {}
+        of_events: dict[tuple[str, ...], str] = {
+            (name,): getattr(source, name) for name in ("dense", "counts", "event_key")
+        }
+        of_hits: dict[tuple[str, ...], str] = {("event",): source.event} if source.event else {}
+        for key, name in {**of_events, **of_hits, **self._hits}.items():
+            if name:
+                check_column(name, (*place, *key), places, columns, path)
+        in_lists = not (source.dense or source.event or source.counts)
+        per_event = {**of_events, **(self._hits if in_lists else {})}
+        self.rows = [((*place, *key), name) for key, name in per_event.items() if name]
+        #: Where the hits of each event start, shape (event + 1,), in files with one list of all hits.
+        self._starts: NDArray[np.int64] | None = None
+        #: Order that sorts the hits by event, where the file does not.
+        self._order: NDArray[np.int64] | None = None
+
+    def highest_event(self) -> int:
+        """Return the highest event a hit is of; -1 without hits."""
+        n_hits = self._columns.length(self._source.event)
+        tops = [self._numbers(at, n_hits).max() for at in range(0, n_hits, _BLOCK_HITS)]
+        return int(max(tops, default=-1))
+
+    def prepare(self, n_events: int) -> None:
+        """Find where the hits of each event are.
+
+        Raises:
+            ConfigError: columns of hits of different lengths.
+            FileFormatError: a hit of an event that is not there.
+        """
+        source = self._source
+        if source.dense or not (source.event or source.counts):
+            return
+        if source.counts:
+            counts = np.asarray(self._columns.read(source.counts, 0, n_events)).astype(np.int64).ravel()
+            self._starts = np.concatenate([[0], np.cumsum(counts)])
+            n_hits, named = int(self._starts[-1]), f"'{source.counts}' adds up to"
+        else:
+            n_hits, named = self._columns.length(source.event), f"'{source.event}' has"
+            self._count_hits(n_events, n_hits)
+        for key, name in self._hits.items():
+            if self._columns.length(name) != n_hits:
+                raise self._places.error(
+                    (*self._place, *key),
+                    f"column '{name}' of {self._path} has {self._columns.length(name):,} rows, {named} "
+                    f"{n_hits:,}: both must have one row a hit.",
+                )
+
+    def _count_hits(self, n_events: int, n_hits: int) -> None:
+        known = None
+        if self._source.event_key:
+            known = np.asarray(self._columns.read(self._source.event_key, 0, n_events)).ravel()
+        counts = np.zeros(n_events, dtype=np.int64)
+        last, ascending = 0, True
+        parts = []
+        for at in range(0, n_hits, _BLOCK_HITS):
+            event = self._positions(self._numbers(at, n_hits), known, n_events, at)
+            counts += np.bincount(event, minlength=n_events)
+            ascending &= bool(event[0] >= last and (np.diff(event) >= 0).all())
+            last = int(event[-1])
+            parts.append(event.astype(np.int32))
+        if not ascending:
+            self._order = np.argsort(np.concatenate(parts), kind="stable")
+        self._starts = np.concatenate([[0], np.cumsum(counts)])
+
+    def _numbers(self, at: int, n_hits: int) -> NDArray[np.int64]:
+        stop = min(at + _BLOCK_HITS, n_hits)
+        return np.asarray(self._columns.read(self._source.event, at, stop)).astype(np.int64).ravel()
+
+    def _positions(
+        self, numbers: NDArray[np.int64], known: NDArray[Any] | None, n_events: int, at: int
+    ) -> NDArray[np.int64]:
+        """Return the position of each hit's event among the events."""
+        if known is None:
+            good, position = (numbers >= 0) & (numbers < n_events), numbers
+        else:
+            order = np.argsort(known, kind="stable")
+            place = np.searchsorted(known, numbers, sorter=order).clip(0, max(len(known) - 1, 0))
+            position = order[place].astype(np.int64) if len(known) else np.zeros_like(numbers)
+            good = known[position] == numbers if len(known) else np.zeros(len(numbers), bool)
+        if not good.all():
+            first = int(np.flatnonzero(~good)[0])
+            among = f"column '{self._source.event_key}'" if known is not None else f"0 to {n_events - 1}"
+            where = self._places.where((*self._place, "event"))
+            raise FileFormatError(
+                f"hit {at + first} is of event {numbers[first]}, which is not among {among} ({where}).",
+                path=self._path,
+            )
+        return position
+
+    def read(self, start: int, stop: int) -> tuple[Images, list[Fault]]:
+        """Return the images of events start to stop, and which events are wrong.
+
+        Raises:
+            ConfigError: the shape of the images, or the lengths of lists, do not fit.
+        """
+        view, source = self._view, self._source
+        shape = view.shape
+        if source.dense:
+            images, faults = dense_images(self._dense(start, stop), view.shape, view.dtype)
+            return (to_sparse(images) if source.sparse else images), faults
+        event, hits = self._listed(start, stop)
+        chosen = np.ones(len(event), dtype=bool)
+        for name, wanted in source.where.items():
+            chosen &= hits["where", name] == wanted
+        pixels = {axis: hits["pixels", axis][chosen] for axis in source.pixels}
+        values = hits["value",][chosen] if source.value else np.ones(int(chosen.sum()), np.int64)
+        if "pixel" in pixels and "pixel" not in view.axes:
+            pixels, shape = {"pixel": pixels["pixel"]}, (int(np.prod(view.shape)),)
+        else:
+            pixels = {axis: pixels[axis] for axis in view.axes}
+        found, faults = sparse_images(event[chosen], pixels, values, stop - start, shape, view.dtype)
+        if source.sparse is False:
+            return found.toarray().reshape(-1, *view.shape), faults
+        return found, faults
+
+    def _listed(self, start: int, stop: int) -> tuple[NDArray[np.int64], Mapping[Any, NDArray[Any]]]:
+        """Return the position in the block of each hit's event, and the columns of these hits."""
+        if self._starts is not None:
+            first, last = int(self._starts[start]), int(self._starts[stop])
+            counts = np.diff(self._starts[start : stop + 1])
+            hits = {key: self._range(name, first, last) for key, name in self._hits.items()}
+            return np.repeat(np.arange(stop - start), counts), hits
+        lists = {key: self._lists(key, name, start, stop) for key, name in self._hits.items()}
+        first_key = next(iter(lists))
+        for key, column in lists.items():
+            unequal = np.flatnonzero(column.counts != lists[first_key].counts)
+            if len(unequal):
+                at = unequal[0]
+                raise self._places.error(
+                    (*self._place, *key),
+                    f"event {start + at} of {self._path} has {column.counts[at]} values in column "
+                    f"'{self._hits[key]}', and {lists[first_key].counts[at]} in '{self._hits[first_key]}'.",
+                )
+        event = np.repeat(np.arange(stop - start), lists[first_key].counts)
+        return event, {key: column.values for key, column in lists.items()}
+
+    def _range(self, name: str, first: int, last: int) -> NDArray[Any]:
+        if self._order is None:
+            return np.asarray(self._columns.read(name, first, last)).ravel()
+        # Hits in no order: all are read, and those of the block picked out.
+        whole = np.asarray(self._columns.read(name, 0, len(self._order))).ravel()
+        return whole[self._order[first:last]]
+
+    def _lists(self, key: tuple[str, ...], name: str, start: int, stop: int) -> Lists:
+        found = self._columns.read(name, start, stop)
+        if isinstance(found, Lists):
+            return found
+        if found.ndim == 2:  # lists of one length
+            return Lists(found.ravel(), np.full(len(found), found.shape[1], dtype=np.int64))
+        raise self._places.error(
+            (*self._place, *key),
+            f"column '{name}' of {self._path} has one value in each row, not a list of hits. Where it has "
+            "one row a hit, say with 'event' or 'counts' which event a hit is of.",
+        )
+
+    def _dense(self, start: int, stop: int) -> NDArray[Any]:
+        """Return pixel values of shape (event, row, col)."""
+        source, view = self._source, self._view
+        found = self._columns.read(source.dense, start, stop)
+        values = self._rectangular(found) if isinstance(found, Lists) else found
+        order = self._axes_in_file()
+        size = dict(zip(view.axes, view.shape, strict=True))
+        n_pixels, per_event = int(np.prod(view.shape)), int(np.prod(values.shape[1:]))
+        if source.index is not None:
+            size["view"] = per_event // n_pixels
+            if source.index >= size["view"]:
+                raise self._places.error(
+                    (*self._place, "index"),
+                    f"column '{source.dense}' of {self._path} has {per_event:,} pixels an event, which is "
+                    f"{size['view']} views of {n_pixels:,}; they count from 0.",
+                )
+        shape = tuple(size[axis] for axis in order)
+        without_ones = tuple(n for n in values.shape[1:] if n > 1)
+        if per_event != int(np.prod(shape)) or (
+            values.ndim > 2 and without_ones != tuple(n for n in shape if n > 1)
+        ):
+            raise self._places.error(
+                (*self._place, "dense"),
+                f"column '{source.dense}' of {self._path} has images of shape {values.shape[1:]}, not "
+                f"{shape} ({', '.join(order)}). Correct the shape of view '{view.name}', or say with 'axes' "
+                "in which order the file has them.",
+            )
+        values = values.reshape(len(values), *shape)
+        if source.index is not None:
+            at = order.index("view")
+            values = values.take(source.index, axis=1 + at)
+            order = (*order[:at], *order[at + 1 :])
+        return values.transpose(0, *(1 + order.index(axis) for axis in view.axes))
+
+    def _axes_in_file(self) -> tuple[str, ...]:
+        order = self._source.axes or self._view.axes
+        return order if self._source.index is None or "view" in order else ("view", *order)
+
+    def _rectangular(self, found: Lists) -> NDArray[Any]:
+        per_event = found.counts[0] if len(found) else 0
+        unequal = np.flatnonzero(found.counts != per_event)
+        if len(unequal):
+            raise self._places.error(
+                (*self._place, "dense"),
+                f"column '{self._source.dense}' of {self._path} has {per_event} values in its first row and "
+                f"{found.counts[unequal[0]]} in another: these are no images in full. Describe a list of "
+                "hits with 'pixels'.",
+            )
+        return found.values.reshape(len(found), int(per_event))

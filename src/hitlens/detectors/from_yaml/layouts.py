@@ -1,0 +1,128 @@
+"""The file layouts of a described detector: its columns, block by block, as `Events`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from hitlens.detector import Layout, ReadReport
+from hitlens.detectors.from_yaml.images import ImageReader
+from hitlens.detectors.from_yaml.places import Places
+from hitlens.detectors.from_yaml.schema import DetectorDescription, FileDescription
+from hitlens.detectors.from_yaml.truth import TruthReader
+from hitlens.errors import FileFormatError, HitlensError
+from hitlens.events import Events
+from hitlens.io.columns import KINDS, Columns, has_signature, open_columns
+
+
+def layouts_of(description: DetectorDescription, places: Places) -> tuple[Layout, ...]:
+    """Return a layout for each kind of file that a description names."""
+    return tuple(
+        Layout(
+            name=file.name,
+            meaning=file.meaning or f"{file.kind} files as {places.source} describes them",
+            suffixes=_suffixes(file),
+            recognises=partial(_recognises, description, number),
+            read=partial(_read, description, number, places),
+        )
+        for number, file in enumerate(description.files)
+    )
+
+
+def _suffixes(file: FileDescription) -> tuple[str, ...]:
+    return file.suffixes or tuple(suffix for suffix, kind in KINDS.items() if kind == file.kind)
+
+
+def _recognises(description: DetectorDescription, number: int, path: Path) -> bool:
+    """By ending and first bytes; by the columns as well where several layouts have these in common."""
+    from hitlens.io.native import is_native
+
+    file = description.files[number]
+    if not path.name.endswith(_suffixes(file)) or not has_signature(path, file.kind):
+        return False
+    if file.kind == "hdf5" and is_native(path):
+        return False
+    rivals = [one for one in description.files if one.kind == file.kind]
+    return len(rivals) == 1 or _has_columns(file, path)
+
+
+def _has_columns(file: FileDescription, path: Path) -> bool:
+    wanted = {source.dense or next(iter(source.pixels.values())) for source in file.images.values()}
+    try:
+        with open_columns(path, file.kind, file.tree) as columns:
+            return wanted <= set(columns.names)
+    except HitlensError:
+        return False
+
+
+def _read(
+    description: DetectorDescription,
+    number: int,
+    places: Places,
+    path: Path,
+    block: int,
+    on_bad_event: str,
+    report: ReadReport,
+    options: dict[str, str],
+) -> Iterator[Events]:
+    file = description.files[number]
+    with open_columns(path, file.kind, file.tree) as columns:
+        truth = TruthReader(description, number, places, columns, path)
+        images = {
+            view.name: ImageReader(
+                view, file.images[view.name], ("files", number, "images", view.name), places, columns, path
+            )
+            for view in description.views
+        }
+        n_events = _n_events(truth, images, columns, places)
+        for reader in images.values():
+            reader.prepare(n_events)
+        for start in range(0, n_events, block):
+            stop = min(start + block, n_events)
+            yield _block(description, truth, images, places, path, start, stop, on_bad_event, report)
+
+
+def _n_events(truth: TruthReader, images: dict[str, ImageReader], columns: Columns, places: Places) -> int:
+    """Return the number of events, on which all columns with one row an event must agree."""
+    rows = [*truth.rows, *(row for reader in images.values() for row in reader.rows)]
+    if not rows:
+        return max(reader.highest_event() + 1 for reader in images.values())
+    first_place, first = rows[0]
+    n_events = columns.length(first)
+    for place, name in rows[1:]:
+        if columns.length(name) != n_events:
+            raise places.error(
+                place,
+                f"column '{name}' has {columns.length(name):,} rows, '{first}' has {n_events:,}: "
+                f"both must have one row an event ({places.where(first_place)}).",
+            )
+    return n_events
+
+
+def _block(
+    description: DetectorDescription,
+    truth: TruthReader,
+    images: dict[str, ImageReader],
+    places: Places,
+    path: Path,
+    start: int,
+    stop: int,
+    on_bad_event: str,
+    report: ReadReport,
+) -> Events:
+    found = {name: reader.read(start, stop) for name, reader in images.items()}
+    problems: dict[int, str] = {}
+    for number, view in enumerate(description.views):
+        for fault in found[view.name][1]:
+            place = places.where(("views", number, fault.about))
+            problems.setdefault(
+                fault.event, f"event {start + fault.event}, view '{view.name}': {fault.problem} ({place})"
+            )
+    if problems and on_bad_event == "raise":
+        raise FileFormatError(problems[min(problems)] + ".", path=path)
+    report.skipped.extend(f"{path}: {problems[event]}" for event in sorted(problems))
+    events = Events(
+        {name: pair[0] for name, pair in found.items()}, truth.read(start, stop), description.name
+    )
+    return events.select([n for n in range(stop - start) if n not in problems]) if problems else events

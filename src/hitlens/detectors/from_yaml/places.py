@@ -1,0 +1,143 @@
+"""Where in a YAML file something stands, so that an error can name the key and its line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from hitlens.errors import ConfigError, choose_from
+
+#: Keys and positions in lists that lead to a value.
+Place = Sequence[str | int]
+
+
+class Places:
+    r"""The keys of one YAML text.
+
+    Args:
+        text: the YAML, a mapping.
+        source: name of the file, for messages.
+
+    Raises:
+        ConfigError: the text is no YAML or no mapping, or a key is given twice.
+
+    Examples:
+        >>> places = Places("name: strips\nviews:\n- name: x\n  shape: [8, 0]\n", "strips.yaml")
+        >>> places.error(("views", 0, "shape", 1), "must be above 0")
+        ConfigError('strips.yaml, line 4: views[x].shape[1]: must be above 0')
+    """
+
+    def __init__(self, text: str, source: str) -> None:
+        self.text = text
+        self.source = source
+        try:
+            self._root = yaml.compose(text, Loader=yaml.SafeLoader)
+            content = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{source} is not valid YAML: {error}") from None
+        if not isinstance(content, dict):
+            raise ConfigError(f"{source} must describe a detector by keys. Got {type(content).__name__}.")
+        for key in _given_twice(self._root):
+            line = key.start_mark.line + 1
+            raise ConfigError(f"{source}, line {line}: '{key.value}' is given twice. Leave one out.")
+        self.content: dict[str, Any] = content
+
+    def error(self, place: Place, problem: str) -> ConfigError:
+        """Return an error that names the file, the line and the key, then the problem."""
+        return ConfigError(f"{self.where(place)}: {problem}")
+
+    def where(self, place: Place) -> str:
+        """Return file, line and key, for example ``strips.yaml, line 4: views[x].shape``."""
+        node, line, words = self._root, 1, ""
+        for step in place:
+            found = _inner(node, step)
+            if isinstance(step, int):
+                words += f"[{_name_of(found, step)}]"
+            else:
+                words += f".{step}" if words else step
+            if found is None:
+                node = None
+                continue
+            node = found
+            line = node.start_mark.line + 1
+        return f"{self.source}, line {line}: {words}" if words else self.source
+
+    def explain(self, error: ValidationError, model: type[BaseModel]) -> ConfigError:
+        """Turn the first complaint of pydantic into one sentence naming the key and the nearest right one.
+
+        Args:
+            error: what pydantic found.
+            model: what was validated.
+        """
+        first = error.errors()[0]
+        place = first["loc"]
+        if first["type"] == "extra_forbidden":
+            known = _fields_at(model, place[:-1])
+            nearest = choose_from(str(place[-1]), known)
+            return self.error(place, f"'{place[-1]}' is not a key here. {nearest}")
+        if first["type"] == "missing":
+            return self.error(place, f"this key is missing. {_need(model, place)}")
+        if first["type"] == "value_error":  # raised by a validator of ours, whose message is complete
+            return self.error(place, first["msg"].removeprefix("Value error, ") + ".")
+        hint = ""
+        if first["type"] == "string_type" and isinstance(first["input"], (bool, int, float)):
+            hint = f' Put it in quotes if it is a word: "{str(first["input"]).lower()}".'
+        return self.error(place, f"{first['msg']}. Got {first['input']!r}.{hint}")
+
+
+def _inner(node: Any, step: str | int) -> Any:
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return node.value[step]
+    if not isinstance(node, yaml.MappingNode):
+        return None
+    for key, value in node.value:
+        if key.value == str(step):
+            # A block below its key: the key's line is the one to look at.
+            value.start_mark = key.start_mark
+            return value
+    merged = next((value for key, value in node.value if key.value == "<<"), None)
+    return _inner(merged, step)
+
+
+def _name_of(node: Any, position: int) -> str:
+    name = _inner(node, "name") if isinstance(node, yaml.MappingNode) else None
+    return name.value if isinstance(name, yaml.ScalarNode) else str(position)
+
+
+def _given_twice(node: Any) -> Iterator[Any]:
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if key.value in seen:
+                yield key
+            seen.add(key.value)
+            yield from _given_twice(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _given_twice(value)
+
+
+def _fields_at(model: type[BaseModel], place: Place) -> tuple[str, ...]:
+    """Return the keys that are known at a place."""
+    found: Any = model
+    for step in place:
+        if isinstance(step, str) and hasattr(found, "model_fields") and step in found.model_fields:
+            found = found.model_fields[step].annotation
+        elif not isinstance(step, int) and not get_args(found):
+            return ()
+        found = _model_in(found)
+    return tuple(getattr(found, "model_fields", ()))
+
+
+def _model_in(annotation: Any) -> Any:
+    """Return the model in ``tuple[Model, ...]`` or ``dict[str, Model]``, else the annotation itself."""
+    inner = [one for one in get_args(annotation) if isinstance(one, type) and issubclass(one, BaseModel)]
+    return inner[0] if inner else annotation
+
+
+def _need(model: type[BaseModel], place: Place) -> str:
+    fields = _fields_at(model, place[:-1])
+    return f"There are: {', '.join(fields)}." if fields else ""

@@ -1,0 +1,104 @@
+"""The truth columns of a described file."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from hitlens.detectors.from_yaml.places import Place, Places
+from hitlens.detectors.from_yaml.schema import DetectorDescription
+from hitlens.errors import choose_from
+from hitlens.io.columns import Columns, Lists
+
+
+class TruthReader:
+    """Reads the truth of one file.
+
+    A file has all described columns, or none beside the key: data without truth.
+
+    Args:
+        description: of the detector.
+        number: which of its kinds of files.
+        places: of its keys.
+        columns: the open file.
+        path: its path.
+
+    Attributes:
+        rows: key and column of all that is read.
+
+    Raises:
+        ConfigError: a column is missing.
+    """
+
+    def __init__(
+        self, description: DetectorDescription, number: int, places: Places, columns: Columns, path: Path
+    ) -> None:
+        file = description.files[number]
+        self._places, self._columns, self._path = places, columns, path
+        self._has_key = any(column.role == "key" for column in description.truth)
+        found: dict[str, tuple[Place, str]] = {}
+        missing: dict[str, tuple[Place, str]] = {}
+        keys = {column.name for column in description.truth if column.role == "key"}
+        for position, column in enumerate(description.truth):
+            if column.expression or column.name == "file":
+                continue
+            name = file.truth.get(column.name, column.name)
+            stated = column.name in file.truth
+            place: Place = ("files", number, "truth", column.name) if stated else ("truth", position, "name")
+            target = found if name in columns.names else missing
+            if target is found or column.name not in file.optional:
+                target[column.name] = (place, name)
+        with_truth = bool(found.keys() - keys) or any(
+            difflib.get_close_matches(name, columns.names, n=1, cutoff=0.8) for _, name in missing.values()
+        )
+        for name, (place, column_name) in missing.items():
+            if with_truth or name in keys:
+                raise _missing(place, column_name, places, columns, path)
+        self._found = found
+        self.rows = list(found.values())
+
+    def read(self, start: int, stop: int) -> pl.DataFrame:
+        """Return the truth of events start to stop.
+
+        Raises:
+            ConfigError: a column does not have one value an event.
+        """
+        series = [pl.Series("file", [self._path.name], dtype=pl.String).new_from_index(0, stop - start)]
+        if not self._has_key:
+            series.append(pl.Series("event", np.arange(start, stop, dtype=np.int64)))
+        for name, (place, column) in self._found.items():
+            series.append(pl.Series(name, self._column(place, column, start, stop)))
+        return pl.DataFrame(series)
+
+    def _column(self, place: Place, column: str, start: int, stop: int) -> NDArray[Any]:
+        values = self._columns.read(column, start, stop)
+        if isinstance(values, Lists):
+            problem = f"column '{column}' of {self._path} has a list in each row, not one value an event."
+            raise self._places.error(place, problem)
+        if values.ndim > 1 and values.size == len(values):
+            values = values.reshape(-1)
+        if values.ndim > 1:
+            shape = values.shape[1:]
+            raise self._places.error(
+                place, f"column '{column}' of {self._path} has shape {shape} in each row, not one value."
+            )
+        return values.astype(np.float32) if values.dtype == np.float16 else values
+
+
+def _missing(place: Place, name: str, places: Places, columns: Columns, path: Path) -> Exception:
+    return places.error(place, f"{path} has no column '{name}'. {choose_from(name, columns.names)}")
+
+
+def check_column(name: str, place: Place, places: Places, columns: Columns, path: Path) -> None:
+    """Refuse the name of a column that a file does not have.
+
+    Raises:
+        ConfigError: names the key and the nearest column.
+    """
+    if name not in columns.names:
+        raise _missing(place, name, places, columns, path)
