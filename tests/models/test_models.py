@@ -102,3 +102,67 @@ def test_unknown_names_are_refused_with_the_nearest() -> None:
         build_network("plain_cnn", {"dropuot": 0.1}, (SQUARE,), 1, 1)
     with pytest.raises(ConfigError, match=r"model\.dropout"):
         build_network("plain_cnn", {"dropout": 1.5}, (SQUARE,), 1, 1)
+
+
+PIXEL_MAPS = tuple(
+    View(name=n, shape=(100, 80), axes=("plane", "cell"), pitch_mm=(1, 1), unit="counts") for n in ("x", "y")
+)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 5])
+def test_the_two_branch_seed_network_has_its_published_size(n_outputs: int) -> None:
+    network = build_network("two_branch_cnn", {}, PIXEL_MAPS, 1, n_outputs)
+    assert count(network)[0] == 40_433 + 9 * (n_outputs - 1)
+
+
+def test_only_the_first_convolution_of_the_seed_has_an_activation() -> None:
+    def kinds(activations: str) -> list[type[nn.Module]]:
+        network = build_network("two_branch_cnn", {"activations": activations}, PIXEL_MAPS, 1, 1)
+        return [type(layer) for layer in network.branches["x"]]  # type: ignore[index, union-attr]
+
+    assert [kind is nn.ReLU for kind in kinds("first")].count(True) == 1
+    assert kinds("first")[1] is nn.ReLU
+    assert [kind is nn.ReLU for kind in kinds("all")].count(True) == 3
+
+
+@pytest.mark.parametrize(
+    "settings", [{"stem_kernel": 4, "stem_stride": 4}, {"stem_kernel": 7, "stem_stride": 3}]
+)
+def test_a_coarse_stem_leaves_no_pixel_out(settings: dict[str, int]) -> None:
+    network = build_network("residual_cnn", settings, (OBLONG,), 1, 1)
+    image = torch.zeros(1, 1, 10, 14, requires_grad=True)
+    tower = network.towers["side"]  # type: ignore[index, union-attr]
+    stem = tower.stem(tower.border(image))
+    assert stem.shape[2:] == (-(-10 // settings["stem_stride"]), -(-14 // settings["stem_stride"]))
+    stem.sum().backward()
+    assert image.grad is not None
+    assert (image.grad != 0).all()
+
+
+def test_a_shared_tower_sees_all_views_alike() -> None:
+    network = build_network("residual_cnn", {"shared_towers": True}, PIXEL_MAPS, 1, 2).eval()
+    separate = build_network("residual_cnn", {}, PIXEL_MAPS, 1, 2)
+    assert count(network)[0] < count(separate)[0]
+    images = inputs(PIXEL_MAPS, 3)
+    tower = network.towers["x"]  # type: ignore[index, union-attr]
+    with torch.no_grad():
+        features = torch.cat([tower(images["x"]), tower(images["y"])], dim=1)
+        torch.testing.assert_close(network(images), network.output(network.hidden(features)))  # type: ignore[operator]
+
+
+def test_a_shared_tower_needs_views_of_one_shape() -> None:
+    with pytest.raises(ConfigError, match=r"shared_towers needs views of one shape.*side \(10, 14\)"):
+        build_network("residual_cnn", {"shared_towers": True}, (SQUARE, OBLONG), 1, 1)
+
+
+def test_flat_networks_refuse_volumes() -> None:
+    volume = View(name="tank", shape=(4, 8, 8), axes=("z", "y", "x"), pitch_mm=(1, 1, 1), unit="pe")
+    with pytest.raises(ConfigError, match=r"residual_cnn needs flat views\. View 'tank'"):
+        build_network("residual_cnn", {}, (volume,), 1, 1)
+
+
+def test_the_mean_of_a_view_has_fewer_weights_than_its_places() -> None:
+    mean = build_network("residual_cnn", {"head": "mean"}, PIXEL_MAPS, 1, 2)
+    places = build_network("residual_cnn", {}, PIXEL_MAPS, 1, 2)
+    assert count(mean)[0] < count(places)[0] / 4
+    assert mean(inputs(PIXEL_MAPS, 2)).shape == (2, 2)

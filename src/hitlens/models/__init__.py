@@ -13,6 +13,7 @@ from hitlens.errors import ConfigError, NotFoundError, choose_from
 from hitlens.models.dense import Dense, DenseConfig, Logistic, LogisticConfig
 from hitlens.models.plain_cnn import PlainCnn, PlainCnnConfig
 from hitlens.models.residual_cnn import ResidualCnn, ResidualCnnConfig
+from hitlens.models.two_branch_cnn import TwoBranchCnn, TwoBranchCnnConfig
 
 __all__ = [
     "MODELS",
@@ -25,6 +26,8 @@ __all__ = [
     "PlainCnnConfig",
     "ResidualCnn",
     "ResidualCnnConfig",
+    "TwoBranchCnn",
+    "TwoBranchCnnConfig",
     "build_network",
 ]
 
@@ -40,6 +43,7 @@ class Architecture:
 #: Every architecture, by name.
 MODELS = {
     "residual_cnn": Architecture(ResidualCnn, ResidualCnnConfig),
+    "two_branch_cnn": Architecture(TwoBranchCnn, TwoBranchCnnConfig),
     "plain_cnn": Architecture(PlainCnn, PlainCnnConfig),
     "dense": Architecture(Dense, DenseConfig),
     "logistic": Architecture(Logistic, LogisticConfig),

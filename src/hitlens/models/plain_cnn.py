@@ -14,6 +14,7 @@ from torch import nn
 
 from hitlens.detector import View
 from hitlens.models.dropout import ByteDropout
+from hitlens.models.keras_defaults import initialise_like_keras
 
 
 class PlainCnnConfig(BaseModel):
@@ -81,7 +82,7 @@ class PlainCnn(nn.Module):
             layers += [_norm(config.last_features, config, flat=True), ByteDropout(config.dropout_final)]
         self.body = nn.Sequential(*layers)
         self.output = nn.Linear(config.last_features, n_outputs)
-        self.apply(_initialise_like_keras)
+        self.apply(initialise_like_keras)
 
     def forward(self, images: dict[str, torch.Tensor]) -> torch.Tensor:
         """Return raw outputs (event, n_outputs) for images of shape (event, channel, row, col)."""
@@ -105,11 +106,3 @@ def _convolution(n_in: int, n_out: int, kernel: int, stride: int) -> nn.Module:
 def _norm(n_features: int, config: PlainCnnConfig, *, flat: bool = False) -> nn.Module:
     kind = nn.BatchNorm1d if flat else nn.BatchNorm2d
     return kind(n_features, eps=config.batch_norm_eps, momentum=config.batch_norm_momentum)
-
-
-def _initialise_like_keras(module: nn.Module) -> None:
-    """Glorot uniform weights and zero biases, the defaults of the seed's framework."""
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.xavier_uniform_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
