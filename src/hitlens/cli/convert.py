@@ -36,7 +36,8 @@ def convert(
     """Convert event files from any layout that can be read to any that can be written.
 
     The name of OUT says which: .h5 is the native events file; for cebr, .txt and .txt.gz are the public text
-    layout, and a name without an ending is a folder of NumPy arrays.
+    layout, and a name without an ending is a folder of NumPy arrays; for nova, neutrino1.h5 and the like are
+    the public HDF5 layout. A folder of neutrino1.h5, neutrino2.h5, ... stands for these files, in that order.
     """
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn

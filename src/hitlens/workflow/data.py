@@ -46,12 +46,14 @@ class Conversion:
         layout: its layout.
         n_events: events written, by source file in the order read.
         skipped: one message an event left out, naming file, line and column.
+        odd: one message a file and oddity, of events that were written all the same.
     """
 
     path: Path
     layout: str
     n_events: dict[str, int] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
+    odd: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         total = sum(self.n_events.values())
@@ -61,7 +63,7 @@ class Conversion:
 
 def read_events(
     paths: Paths,
-    detector: str | Detector | None = "cebr",
+    detector: str | Detector | None = None,
     *,
     layout: str | None = None,
     on_bad_event: OnBadEvent = "raise",
@@ -77,7 +79,7 @@ def read_events(
         layout: name of the layout; None recognises it, for each file.
         on_bad_event: "raise" refuses a file with a bad event; "skip" leaves the event out and lists it.
         options: the layout's own options, for example ``{"axes": "yx"}``.
-        report: receives what was skipped.
+        report: receives what was skipped and what was odd.
 
     Raises:
         NotFoundError: no such file, detector or layout.
@@ -112,7 +114,7 @@ def read_events(
 
 def iterate_events(
     paths: Paths,
-    detector: str | Detector | None = "cebr",
+    detector: str | Detector | None = None,
     *,
     block: int = BLOCK,
     layout: str | None = None,
@@ -130,7 +132,7 @@ def iterate_events(
         layout: name of the layout; None recognises it, for each file.
         on_bad_event: "raise" refuses a file with a bad event; "skip" leaves the event out and lists it.
         options: the layout's own options.
-        report: receives what was skipped.
+        report: receives what was skipped and what was odd.
 
     Raises:
         NotFoundError: no such file, detector or layout.
@@ -159,8 +161,9 @@ def open_writer(
     """Return a writer, to be used in a ``with`` block; its layout follows from the name.
 
     Args:
-        path: ``.h5`` for the native file, ``.txt`` or ``.txt.gz`` for CeBr's text, a name without an ending
-            or an existing folder for NumPy arrays. What exists is replaced when the writing is complete.
+        path: ``.h5`` for the native file, but ``neutrino1.h5`` and the like for NOvA's public layout; ``.txt``
+            or ``.txt.gz`` for CeBr's text, a name without an ending or an existing folder for its NumPy
+            arrays. What exists is replaced when the writing is complete.
         detector: the detector, its name or the YAML file that describes it.
         layout: name of the layout; None takes it from the name.
         provenance: stored in a native file; other layouts have no place for it.
@@ -188,7 +191,7 @@ def open_writer(
 def convert(
     paths: Paths,
     out: Path | str,
-    detector: str | Detector | None = "cebr",
+    detector: str | Detector | None = None,
     *,
     layout: str | None = None,
     out_layout: str | None = None,
@@ -225,7 +228,7 @@ def convert(
         raise DataError(f"Only events of one detector go to one file. Got {', '.join(sorted(names))}.")
     chosen = _layout_to_write(out, sources[0].detector, out_layout)
     result = Conversion(out, chosen.name if chosen else NATIVE, {source.label: 0 for source in sources})
-    report = ReadReport(result.skipped)
+    report = ReadReport(result.skipped, result.odd)
     check_options(sources, options or {})
     writer = open_writer(out, sources[0].detector, layout=out_layout, provenance=_provenance(sources))
     with writer:
@@ -261,6 +264,9 @@ def _layout_to_write(path: Path, detector: Detector, name: str | None) -> Layout
         if layout is not None and layout.open_writer is None:
             raise ConfigError(f"Layout '{name}' is only read, never written. {_writable(detector)}")
         return layout
+    for layout in detector.layouts:
+        if layout.open_writer is not None and layout.part_number(path) is not None:
+            return layout
     if path.name.endswith(NATIVE_SUFFIXES):
         return None
     ending = path.name if path.suffix and not path.is_dir() else f"{path.name}/"
@@ -275,6 +281,7 @@ def _writable(detector: Detector) -> str:
     for layout in detector.layouts:
         if layout.open_writer is not None:
             words = ["no ending" if suffix == "/" else suffix for suffix in layout.suffixes]
+            words += [f"{layout.part_name(1)}, {layout.part_name(2)}, ..."] if layout.parts else []
             endings.append(f"{layout.name} ({', '.join(words)})")
     return f"These can: {', '.join(endings)}."
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from scipy import sparse
 from hitlens.detector import ReadReport
 from hitlens.detectors.nova.files import LAYOUTS
 from hitlens.detectors.nova.interactions import unknown_codes
-from hitlens.detectors.nova.kernels import collect_hits, count_hits
+from hitlens.detectors.nova.kernels import find_hits
 from hitlens.detectors.nova.members import (
     MEMBERS,
     N_PIXELS,
@@ -39,6 +41,7 @@ log = logging.getLogger(__name__)
 STRETCH = 256
 
 Sparse = sparse.csr_array[Any, tuple[int, int]]
+_Hits = tuple[NDArray[np.uint8], NDArray[np.int32]]
 
 
 def is_nova(path: Path) -> bool:
@@ -73,12 +76,12 @@ def read_nova(path: Path, block: int, report: ReadReport | None = None) -> Itera
     unknown: Counter[int] = Counter()
     with _damage_as_format_error(path), _open(path) as file:
         n_events = _check(file, path)
-        buffer = np.empty((min(_stretch(file[PIXELS]), block, n_events), N_VALUES), np.uint8)
+        room = _Room(min(_stretch(file[PIXELS]), block, n_events))
         for start in range(0, n_events, block):
             stop = min(start + block, n_events)
             truth = _truth(file[TRUTH_GROUP], path.name, start, stop)
             unknown.update(unknown_codes(truth["interaction"].to_numpy()))
-            yield Events(_views(file[PIXELS], start, stop, buffer), truth, "nova")
+            yield Events(_views(file[PIXELS], start, stop, room), truth, "nova")
     if unknown:
         _tell_unknown(unknown, path, report)
 
@@ -135,24 +138,60 @@ def _stretch(pixels: h5py.Dataset) -> int:
     return int(-(-STRETCH // rows) * rows)
 
 
-def _views(pixels: h5py.Dataset, start: int, stop: int, buffer: NDArray[np.uint8]) -> dict[str, Sparse]:
+class _Room:
+    """Room for two stretches of events, one being read while hits are looked for in the other."""
+
+    def __init__(self, n_events: int) -> None:
+        self.n_events = n_events
+        self._pixels = np.empty((2, n_events, N_VALUES), np.uint8)
+        # The system gives only as much of this as is written to: that of the hits there are.
+        self._data = np.empty((len(VIEW_NAMES), n_events * N_PIXELS), np.uint8)
+        self._indices = np.empty((len(VIEW_NAMES), n_events * N_PIXELS), np.int32)
+
+    def stretches(self, pixels: h5py.Dataset, start: int, stop: int) -> Iterator[NDArray[np.uint8]]:
+        """Yield the pixels of the events from start to stop, shape (event, value)."""
+
+        def read(number: int) -> NDArray[np.uint8]:
+            first = start + number * self.n_events
+            room = self._pixels[number % 2, : max(0, min(self.n_events, stop - first))]
+            if len(room):
+                pixels.read_direct(room, np.s_[first : first + len(room)])
+            return room
+
+        with ThreadPoolExecutor(1) as pool:
+            coming = pool.submit(read, 0)
+            for number in count(1):
+                rows = coming.result()
+                if not len(rows):
+                    return
+                coming = pool.submit(read, number)
+                yield rows
+
+    def hits(self, rows: NDArray[np.uint8], n_hits: NDArray[np.int32]) -> list[_Hits]:
+        """Return values and places of the hits by view, and fill in how many there are, (event, view)."""
+        find_hits(rows.view(np.uint64), rows, n_hits, self._data, self._indices)
+        ends = n_hits.sum(axis=0, dtype=np.int64)
+        return [
+            (data[:end].copy(), indices[:end].copy())
+            for data, indices, end in zip(self._data, self._indices, ends, strict=True)
+        ]
+
+
+def _views(pixels: h5py.Dataset, start: int, stop: int, room: _Room) -> dict[str, Sparse]:
     n_hits = np.empty((stop - start, len(VIEW_NAMES)), np.int32)
-    parts: list[list[tuple[NDArray[np.uint8], NDArray[np.int32]]]] = [[] for _ in VIEW_NAMES]
-    for first in range(start, stop, len(buffer)):
-        n = min(len(buffer), stop - first)
-        pixels.read_direct(buffer, np.s_[first : first + n], np.s_[:n])
-        rows = buffer[:n]
-        words, counts = rows.view(np.uint64), n_hits[first - start : first - start + n]
-        count_hits(words, rows, counts)
-        for view, n_found in enumerate(counts.sum(axis=0, dtype=np.int64).tolist()):
-            data, indices = np.empty(n_found, np.uint8), np.empty(n_found, np.int32)
-            collect_hits(words, rows, view, len(VIEW_NAMES), data, indices)
-            parts[view].append((data, indices))
-    return {name: _sparse(parts[view], n_hits[:, view]) for view, name in enumerate(VIEW_NAMES)}
+    found: list[list[_Hits]] = []
+    done = 0
+    for rows in room.stretches(pixels, start, stop):
+        found.append(room.hits(rows, n_hits[done : done + len(rows)]))
+        done += len(rows)
+    return {
+        name: _sparse([hits[view] for hits in found], n_hits[:, view]) for view, name in enumerate(VIEW_NAMES)
+    }
 
 
-def _sparse(parts: list[tuple[NDArray[np.uint8], NDArray[np.int32]]], n_hits: NDArray[np.int32]) -> Sparse:
-    data, indices = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+def _sparse(parts: list[_Hits], n_hits: NDArray[np.int32]) -> Sparse:
+    data = np.concatenate([values for values, _ in parts])
+    indices = np.concatenate([places for _, places in parts])
     indptr = np.zeros(len(n_hits) + 1, np.int64)
     np.cumsum(n_hits, out=indptr[1:])
     view = sparse.csr_array((data, indices, indptr), shape=(len(n_hits), N_PIXELS))
