@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from hitlens.datasets.splits import SplitConfig, split_events
+from hitlens.datasets.splits import Split, SplitConfig, split_events
 from hitlens.errors import DataError, LeakageError
 from hitlens.events import Events
 
@@ -45,6 +45,58 @@ def test_fractions_and_strata_are_kept() -> None:
     split = split_events(events_of(1000), SplitConfig(), key=KEY, strata=strata(1000))
     assert [len(split.train), len(split.validation), len(split.test)] == [600, 200, 200]
     assert strata(1000)[split.test].sum() == 20
+
+
+@given(n=st.integers(30, 200), folds=st.integers(2, 8), seed=st.integers(0, 99))
+@settings(max_examples=25, deadline=None)
+def test_every_event_is_held_out_in_exactly_one_fold(n: int, folds: int, seed: int) -> None:
+    events, held_out = events_of(n), []
+    for fold in range(folds):
+        config = SplitConfig(folds=folds, fold=fold, seed=seed)
+        split = split_events(events, config, key=KEY, strata=strata(n))
+        together = np.sort(np.concatenate([split.train, split.validation, split.test]))
+        assert np.array_equal(together, np.arange(n))
+        held_out.append(split.test)
+        for stratum in (0, 1):
+            share = (strata(n)[split.test] == stratum).sum()
+            assert abs(share - (strata(n) == stratum).sum() / folds) < 1
+    assert max(map(len, held_out)) - min(map(len, held_out)) <= 1
+    assert np.array_equal(np.sort(np.concatenate(held_out)), np.arange(n))
+
+
+def test_training_and_validation_share_the_rest_of_a_fold_and_every_fold_differently() -> None:
+    def split(fold: int) -> Split:
+        return split_events(events_of(160), SplitConfig(folds=5, fold=fold), key=KEY, strata=strata(160))
+
+    assert [len(split(0).train), len(split(0).validation), len(split(0).test)] == [96, 32, 32]
+    assert split(0).hash == split(0).hash != split(1).hash
+    both = np.setdiff1d(np.arange(160), np.concatenate([split(0).test, split(1).test]))
+    first, second = (np.isin(both, split(fold).validation) for fold in (0, 1))
+    assert (first != second).sum() > 10
+
+
+def test_whole_files_are_held_out_together() -> None:
+    events = events_of(200, n_files=10)
+    for fold in range(5):
+        split = split_events(events, SplitConfig(by="file", folds=5, fold=fold), key=KEY)
+        files = [
+            set(events.truth["file"].gather(rows)) for rows in (split.train, split.validation, split.test)
+        ]
+        assert len(files[2]) == 2
+        assert not files[2] & (files[0] | files[1])
+    with pytest.raises(DataError, match=r"needs at least 5 files\. Got 3"):
+        split_events(events_of(20, n_files=3), SplitConfig(by="file", folds=5), key=KEY)
+
+
+def test_folds_that_cannot_be_are_refused() -> None:
+    for wrong in ({"folds": 1}, {"folds": 3, "fold": 3}, {"fold": 1}):
+        with pytest.raises(ValidationError, match="folds must be 0 or at least 2"):
+            SplitConfig(**wrong)
+    with pytest.raises(DataError, match="for 30 folds"):
+        split_events(events_of(20), SplitConfig(folds=30, fold=25), key=KEY)
+    with pytest.raises(LeakageError):
+        for fold in range(2):
+            split_events(with_copy(events_of(40), 3, 4), SplitConfig(folds=2, fold=fold), key=KEY)
 
 
 def test_the_seed_decides() -> None:

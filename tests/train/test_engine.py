@@ -102,6 +102,19 @@ def test_it_learns(unbroken: tuple[Path, TrainingResult, TrainingModule]) -> Non
     assert result.best_score > 0.9
 
 
+def test_the_last_epoch_can_be_kept_whatever_its_score(
+    unbroken: tuple[Path, TrainingResult, TrainingModule], tmp_path: Path
+) -> None:
+    _, best, _ = unbroken
+    result, module = run(tmp_path, CONFIG.model_copy(update={"keep": "last"}))
+    assert result.best_epoch == 3
+    assert result.best_score == pytest.approx(float(read_history(tmp_path / "history.csv")[3]["val_metric"]))
+    (last,) = (tmp_path / "checkpoints").glob("epoch=003*")
+    for name, tensor in torch.load(last, weights_only=True)["state_dict"].items():
+        torch.testing.assert_close(module.state_dict()[name], tensor)
+    assert best.best_score >= result.best_score
+
+
 def test_history_and_checkpoints_cover_every_epoch(
     unbroken: tuple[Path, TrainingResult, TrainingModule],
 ) -> None:

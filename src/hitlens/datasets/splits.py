@@ -30,6 +30,10 @@ class SplitConfig(BaseModel):
         seed: the same seed deals the same events the same way.
         on_duplicates: "refuse" raises with the list when an exact image or event key stands in two splits;
             "keep_first" drops the later copies and counts them.
+        folds: 0 deals out by the fractions. Else the events are dealt into so many parts, of which one is the
+            test split; `train` and `validation` share the others in their proportion. See
+            ``hitlens crossvalidate``.
+        fold: which part is the test split, from 0.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,12 +44,18 @@ class SplitConfig(BaseModel):
     by: Literal["event", "file"] = "event"
     seed: int = Field(1, ge=0)
     on_duplicates: Literal["refuse", "keep_first"] = "refuse"
+    folds: int = Field(0, ge=0)
+    fold: int = Field(0, ge=0)
 
     @model_validator(mode="after")
     def _fractions_add_up(self) -> SplitConfig:
         total = self.train + self.validation + self.test
         if abs(total - 1) > 1e-6:
             raise ValueError(f"train + validation + test must be 1, got {total:g}")
+        if self.folds == 1 or self.fold >= max(self.folds, 1):
+            raise ValueError(
+                f"folds must be 0 or at least 2, and fold below it, got fold {self.fold} of {self.folds}"
+            )
         return self
 
 
@@ -112,6 +122,8 @@ def split_events(
     parts = [np.flatnonzero(assignment == number) for number in range(3)]
     if min(len(parts[0]), len(parts[1])) == 0:
         raise DataError(f"Too few events ({len(events)}) to fill the training and the validation split.")
+    if config.folds and len(parts[2]) == 0:
+        raise DataError(f"Too few events ({len(events)}) for {config.folds} folds. Ask for fewer.")
     if config.on_duplicates == "refuse":
         _refuse_leaks(events.truth, groups, assignment, key)
     train, validation, test = parts
@@ -129,6 +141,29 @@ def duplicate_groups(events: Events, key: tuple[str, ...]) -> list[tuple[int, ..
     return groups
 
 
+def _deal(order: NDArray[np.int64], config: SplitConfig, first_fold: int = 0) -> NDArray[np.int64]:
+    """Return the split number of each of some events or files of one kind.
+
+    Args:
+        order: the numbers 0 to n - 1 in random order.
+        config: folds and fractions.
+        first_fold: the fold the first one goes to, so that few of each of many kinds spread over all folds.
+    """
+    part = np.full(len(order), 2, dtype=np.int64)
+    rest = order
+    if config.folds:
+        rest = order[(np.arange(len(order)) + first_fold) % config.folds != config.fold]
+        # Every fold shuffles what it keeps: else the same events would stand in the validation split.
+        rest = np.random.default_rng([config.seed, config.fold, first_fold]).permutation(rest)
+        n_train = round(len(rest) * config.train / (config.train + config.validation))
+        n_validation = len(rest) - n_train
+    else:
+        n_train, n_validation = _shares(len(order), config)
+    part[rest[:n_train]] = 0
+    part[rest[n_train : n_train + n_validation]] = 1
+    return part
+
+
 def _shares(n: int, config: SplitConfig) -> tuple[int, int]:
     n_train = round(n * config.train)
     return n_train, min(n - n_train, round(n * config.validation))
@@ -137,11 +172,11 @@ def _shares(n: int, config: SplitConfig) -> tuple[int, int]:
 def _assign_strata(strata: NDArray[np.int64], config: SplitConfig) -> NDArray[np.int64]:
     rng = np.random.default_rng(config.seed)
     assignment = np.full(len(strata), 2, dtype=np.int64)
+    n_dealt = 0
     for stratum in np.unique(strata):
         rows = rng.permutation(np.flatnonzero(strata == stratum))
-        n_train, n_validation = _shares(len(rows), config)
-        assignment[rows[:n_train]] = 0
-        assignment[rows[n_train : n_train + n_validation]] = 1
+        assignment[rows] = _deal(np.arange(len(rows)), config, n_dealt % max(config.folds, 1))
+        n_dealt += len(rows)
     return assignment
 
 
@@ -159,17 +194,29 @@ def _assign_files(files: pl.Series, config: SplitConfig) -> NDArray[np.int64]:
             f"{', '.join(map(str, names[:5]))}. Give more files or use split.by = event."
         )
     order = np.random.default_rng(config.seed).permutation(len(names))
-    n_train, n_validation = _shares(len(names), config)
-    n_train = min(max(n_train, 1), len(names) - (2 if config.test else 1))
-    part = np.full(len(names), 2, dtype=np.int64)
-    part[order[:n_train]] = 0
-    part[order[n_train : n_train + max(n_validation, 1)]] = 1
+    part = _deal_files(order, config)
     table = pl.DataFrame({"name": names, "part": part})
     return (
         pl.DataFrame({"name": files})
         .join(table, on="name", how="left", maintain_order="left")["part"]
         .to_numpy()
     )
+
+
+def _deal_files(order: NDArray[np.int64], config: SplitConfig) -> NDArray[np.int64]:
+    if config.folds:
+        if len(order) < max(config.folds, 3):
+            raise DataError(
+                f"split.by = file with {config.folds} folds needs at least {max(config.folds, 3)} files. "
+                f"Got {len(order)}. Give more files, ask for fewer folds, or use split.by = event."
+            )
+        return _deal(order, config)
+    n_train, n_validation = _shares(len(order), config)
+    n_train = min(max(n_train, 1), len(order) - (2 if config.test else 1))
+    part = np.full(len(order), 2, dtype=np.int64)
+    part[order[:n_train]] = 0
+    part[order[n_train : n_train + max(n_validation, 1)]] = 1
+    return part
 
 
 def _refuse_leaks(

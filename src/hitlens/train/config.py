@@ -25,6 +25,8 @@ class TrainConfig(BaseModel):
         ema_decay: share kept a step of the running average of the weights that is validated and shipped; 0
             for no averaging.
         patience: stop after this many epochs without a better validation metric; 0 never stops early.
+        keep: the weights that are shipped: those of the epoch with the "best" validation metric, or the
+            "last" ones, where there are so few validation events that the best epoch is an accident.
         loss: of regression targets in units of their spread over the training split; "relative" is the
             absolute error over the true value. One for all heads, or by head.
         task_weights: of the heads of a joint task in the loss: "equal", "learned" (each head's uncertainty is
@@ -55,6 +57,7 @@ class TrainConfig(BaseModel):
     warmup_epochs: float = Field(1.0, ge=0)
     ema_decay: float = Field(0.999, ge=0, lt=1)
     patience: int = Field(0, ge=0)
+    keep: Literal["best", "last"] = "best"
     loss: LossName | dict[str, LossName] = "huber"
     task_weights: Literal["equal", "learned"] | dict[str, float] = "equal"
     selection: str = ""

@@ -19,7 +19,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from hitlens.datasets.resident import Batch, ResidentData, ResidentLoader
 from hitlens.errors import RunError
-from hitlens.train.callbacks import History, moving_average
+from hitlens.train.callbacks import History, moving_average, read_history
 from hitlens.train.config import TrainConfig
 from hitlens.train.hardware import keep_freed_memory, resolve_precision
 from hitlens.train.module import TrainingModule
@@ -33,10 +33,10 @@ _VALIDATION_BATCH = 2048
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training left behind; the module holds the weights of the best epoch.
+    """What a training left behind; the module holds the weights of one epoch.
 
     Attributes:
-        best_epoch: counted from 0.
+        best_epoch: that epoch, counted from 0: the best, or the last where the settings keep that.
         best_score: the monitored score of that epoch.
         monitor: its name.
         n_epochs: epochs completed.
@@ -147,7 +147,7 @@ def run_training(
     resume: bool = False,
     progress: bool = True,
 ) -> TrainingResult:
-    """Train until the last epoch, an early stop or Ctrl-C; leave the best epoch's weights in the module.
+    """Train until the last epoch, an early stop or Ctrl-C; leave one epoch's weights in the module.
 
     Args:
         module: network and everything a step needs; changed in place.
@@ -185,11 +185,13 @@ def run_training(
         raise RunError(
             f"Training was interrupted before its first epoch was complete; {folder} holds no model."
         )
-    best = torch.load(checkpoints.best_model_path, weights_only=True)
+    kept = Path(checkpoints.best_model_path) if config.keep == "best" else _last_checkpoint(folder)
+    best = torch.load(kept, weights_only=True)  # type: ignore[arg-type]
     module.load_state_dict(best["state_dict"])
+    scores = {int(row["epoch"]): float(row["val_metric"]) for row in read_history(folder / "history.csv")}
     return TrainingResult(
         best_epoch=int(best["epoch"]),
-        best_score=float(checkpoints.best_model_score or np.nan),
+        best_score=scores.get(int(best["epoch"]), float("nan")),
         monitor=monitor,
         n_epochs=trainer.current_epoch,
         interrupted=interrupted,
