@@ -1,10 +1,18 @@
-"""Physics shared by detectors: particles, kinematics, light sharing between pixels, compiled kernels."""
+"""Physics shared by detectors: particles, kinematics, transport through matter, light, compiled kernels."""
 
 __all__ = [
+    "cells",
     "comparison",
     "compile",
+    "deposits",
+    "fibre",
     "fourvectors",
+    "hadrons",
     "light",
+    "matter",
     "particle_data",
     "phase_space",
+    "showers",
+    "tracks",
+    "transport",
 ]
