@@ -18,7 +18,7 @@ from scipy import sparse
 
 from hitlens.detector import Detector, SliceVariable, Symmetry, Task, TruthColumn, TruthLaw, View
 from hitlens.detectors import get_detector
-from hitlens.evaluate.predictions import Predictions, value_column, write_predictions
+from hitlens.evaluate.predictions import Predictions, truth_column, value_column, write_predictions
 from hitlens.events import Events
 from hitlens.io.native_writer import NativeWriter
 
@@ -255,11 +255,12 @@ def two_views() -> Detector:
             TruthColumn(name="run", meaning="run", role="key"),
             TruthColumn(name="evt", meaning="event", role="key"),
             TruthColumn(name="interaction", meaning="kind of interaction", codes=INTERACTIONS),
-            TruthColumn(name="nuenergy", meaning="energy of the neutrino", unit="GeV"),
+            TruthColumn(name="nuenergy", meaning="energy of the neutrino", unit="GeV", symbol="E"),
             TruthColumn(name="lepenergy", meaning="energy of the lepton", unit="GeV"),
             TruthColumn(name="flavour", meaning="flavour", codes=((0, "numu"), (1, "nue"), (2, "NC"))),
         ),
         tasks=tasks,
+        headline=("interaction", "nuenergy"),
         symmetries=(
             Symmetry(name="flip_x_cell", flips=("x_cell",)),
             Symmetry(name="flip_y_cell", flips=("y_cell",)),
@@ -319,6 +320,39 @@ def make_two_views(two_views: Detector) -> Callable[..., Events]:
             }
         )
         return Events(images, truth, "two_views")
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_two_view_predictions(
+    two_views: Detector, make_two_views: Callable[..., Events]
+) -> Callable[..., tuple[Predictions, Events]]:
+    """Make what a fair model says of `make_two_views`: ``make_two_view_predictions(n_events, seed)``."""
+
+    def make(n_events: int = 600, seed: int = 1) -> tuple[Predictions, Events]:
+        rng = np.random.default_rng([seed, 11])
+        events, task = make_two_views(n_events, seed), two_views.task("joint")
+        truth = events.truth
+        flavour = truth["flavour"].to_numpy()
+        names = np.array(two_views.task("flavour").class_names)
+        logits = 2.5 * np.eye(3)[flavour] + rng.normal(0, 1, (n_events, 3))
+        scores = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+        columns: dict[str, Any] = {name: truth[name] for name in two_views.labels}
+        columns["split"] = np.where(np.arange(n_events) % 3 == 0, "validation", "test")
+        known = [c.name for c in two_views.truth if c.role == "truth"]
+        columns |= {truth_column(two_views.heads(task), name): truth[name] for name in known}
+        columns["score_numu_cc"] = scores[:, 0]
+        columns["pred_numu_cc"] = np.where(scores[:, 0] >= 0.5, "numu", "other")
+        columns["true_numu_cc"] = np.where(flavour == 0, "numu", "other")
+        columns |= {f"score_flavour_{name}": scores[:, k] for k, name in enumerate(names)}
+        columns |= {"pred_flavour": names[scores.argmax(1)]}
+        columns["true_flavour"] = names[flavour]
+        for head, column in (("nu_energy", "nuenergy"), ("lepton_energy", "lepenergy")):
+            columns[f"{head}_pred_{column}"] = truth[column] * rng.lognormal(0, 0.2, n_events)
+        return Predictions(
+            pl.DataFrame(columns), task, two_views.heads(task), "two_views", {"model": "made"}
+        ), events
 
     return make
 

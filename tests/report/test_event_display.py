@@ -103,7 +103,7 @@ def test_a_gallery_has_a_panel_an_event_and_counts_in_its_colour_bar(n: int) -> 
     images = np.stack([one_bright_pixel(k, 2 * k) for k in range(n)])
     true = np.stack([np.array([[k + 0.5, 2 * k + 0.5]]) for k in range(n)])
     captions = tuple(f"event {k}" for k in range(n))
-    figure = draw_gallery(Gallery("t", images, captions, true, np.full((n, 1, 2), np.nan)), VIEW)
+    figure = draw_gallery(Gallery("t", {"anode": images}, captions, true, np.full((n, 1, 2), np.nan)), [VIEW])
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert titles == list(captions)
     bar = figure.axes[-1]

@@ -52,7 +52,7 @@ def test_unknown_truth_and_broken_scores_are_no_outcome() -> None:
 @pytest.mark.parametrize("task", ["multiplicity", "single_position", "double_energy", "joint"])
 def test_captions_and_positions(make_predictions, task: str) -> None:
     predictions, events = make_predictions(task, 20)
-    images = events.dense("anode")
+    images = {"anode": events.dense("anode")}
     found = make_gallery(predictions, images, DETECTOR, title="All", name="all", caption="20 of 20")
     assert len(found.captions) == 20
     double = int(np.flatnonzero(events.truth["n_electrons"].to_numpy() == 2)[0])
@@ -68,7 +68,7 @@ def test_captions_and_positions(make_predictions, task: str) -> None:
 
 def test_predicted_positions_are_those_of_the_head_the_truth_belongs_to(make_predictions) -> None:
     predictions, events = make_predictions("joint", 30)
-    found = make_gallery(predictions, events.dense("anode"), DETECTOR, title="", name="")
+    found = make_gallery(predictions, {"anode": events.dense("anode")}, DETECTOR, title="", name="")
     assert found.pred_points.shape == (30, 3, 2)
     single = events.truth["n_electrons"].to_numpy() == 1
     assert np.isfinite(found.pred_points[single, 0]).all()
@@ -80,7 +80,7 @@ def test_predicted_positions_are_those_of_the_head_the_truth_belongs_to(make_pre
 def test_new_events_without_truth_still_have_a_picture(make_predictions) -> None:
     predictions, events = make_predictions("single_position", 5)
     bare = predictions.with_table(predictions.table.select("file", "event", "split", "^pred_.*$"))
-    found = make_gallery(bare, events.dense("anode"), DETECTOR, title="", name="")
+    found = make_gallery(bare, {"anode": events.dense("anode")}, DETECTOR, title="", name="")
     assert found.true_points.shape == (5, 0, 2)
     assert np.isfinite(found.pred_points).all()
     assert found.captions[0] == "event 0"

@@ -77,13 +77,13 @@ def content(make_predictions) -> ReportContent:
     results = evaluate(predictions, FEW_SLICES, FAST)
     some = make_gallery(
         predictions.with_table(predictions.table[:6]),
-        events.dense("anode")[:6],
+        {"anode": events.dense("anode")[:6]},
         DETECTOR,
         title="Some events",
         name="some",
         caption="6 of 400",
     )
-    picture = figure_to_bytes(draw_gallery(some, DETECTOR.views[0]), "png", 60)
+    picture = figure_to_bytes(draw_gallery(some, DETECTOR.views), "png", 60)
     epochs = np.arange(3)
     history = {"epoch": epochs, "train_loss": 0.5**epochs, "val_loss": 0.6**epochs}
     history |= {"val_metric": 1 - 0.5**epochs, "lr": 0.1 / (1 + epochs), "seconds": 1.0 + epochs}
@@ -174,9 +174,8 @@ def test_second_readings_of_the_test_split_are_flagged(content: ReportContent) -
 
 def test_a_gallery_page_needs_no_network(content: ReportContent, make_predictions) -> None:
     predictions, events = make_predictions("multiplicity", 3)
-    some = make_gallery(
-        predictions, events.dense("anode"), DETECTOR, title="a < b", name="s", caption="3 of 3"
-    )
+    images = {"anode": events.dense("anode")}
+    some = make_gallery(predictions, images, DETECTOR, title="a < b", name="s", caption="3 of 3")
     page = render_gallery(some, b"\x89PNG", "Gallery")
     assert "a &lt; b" in page
     assert all(address.startswith("data:") for address in Page(page).addresses)

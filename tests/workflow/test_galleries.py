@@ -66,7 +66,7 @@ def test_images_belong_to_their_events(make_run, tmp_path: Path, shown: list) ->
         n=4,
     )
     (found,) = shown
-    for image, point in zip(found.images, found.true_points, strict=True):
+    for image, point in zip(found.images["anode"], found.true_points, strict=True):
         at = np.unravel_index(image.argmax(), image.shape)
         assert np.abs(np.add(at, 0.5) - point[0]).max() < 1.0
 

@@ -1,6 +1,7 @@
 """Results to figures and self-contained HTML pages; never sees a model."""
 
 __all__ = [
+    "captions",
     "comparison",
     "comparison_figures",
     "data_figures",
@@ -18,4 +19,5 @@ __all__ = [
     "study_page",
     "style",
     "tables",
+    "view_display",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 
 from hitlens.detector import View
 from hitlens.report.gallery import Gallery
-from hitlens.report.labels import with_unit
+from hitlens.report.labels import axis_label
 from hitlens.report.style import drawing
+from hitlens.report.view_display import draw_views, projected
 
 #: Columns of pictures, and the size of one, inches.
 N_COLUMNS, PANEL = 4, 2.55
@@ -23,30 +25,38 @@ N_COLUMNS, PANEL = 4, 2.55
 _LINE_LETTERS = 29
 
 
-def draw_gallery(gallery: Gallery, view: View) -> Figure:
-    """Draw events in a grid with one colour scale, logarithmic in the pixel value.
+def draw_gallery(gallery: Gallery, views: Sequence[View]) -> Figure:
+    """Draw events with one colour scale, logarithmic in the pixel value.
 
-    The first axis runs to the right, the second upwards; pixel i spans [i, i+1), so that a position of
-    3.5 is the middle of pixel 3.
+    Events of one view stand in a grid; those of several in rows, the views of each side by side. The first
+    axis runs to the right, the second upwards; pixel i spans [i, i+1), so that a position of 3.5 is the
+    middle of pixel 3.
 
     Args:
         gallery: at least one event.
-        view: geometry, axes and unit.
+        views: geometry, axes and unit of each view.
     """
-    n, n_columns = len(gallery.images), N_COLUMNS
+    if len(views) > 1:
+        return draw_views(gallery, views)
+    return _draw_grid(gallery, views[0])
+
+
+def _draw_grid(gallery: Gallery, view: View) -> Figure:
+    images = [projected(image) for image in gallery.images[view.name]]
+    n, n_columns = len(images), N_COLUMNS
     n_rows = -(-n // n_columns)
     n_lines = max(text.count("\n") + 1 for text in gallery.captions)
     with drawing():
         height = (PANEL + 0.1 + 0.18 * n_lines) * n_rows + 0.75
         figure = Figure(figsize=(PANEL * n_columns + 1.0, height))
         grid = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
-        top = float(np.log1p(max(float(gallery.images.max()), 1.0)))
+        top = float(np.log1p(max(1.0, *(float(image.max()) for image in images))))
         image = None
         for number, axes in enumerate(grid):
             if number >= n:
                 axes.set_axis_off()
                 continue
-            image = draw_event(axes, gallery.images[number], view, top)
+            image = draw_event(axes, images[number], view, top)
             draw_points(axes, gallery.true_points[number], gallery.pred_points[number])
             axes.set_title(gallery.captions[number], fontsize=_caption_size(gallery), linespacing=1.15)
             axes.tick_params(labelbottom=number >= n - n_columns, labelleft=number % n_columns == 0)
@@ -107,9 +117,9 @@ def draw_points(axes: Axes, true: NDArray[np.float64], pred: NDArray[np.float64]
 def _label(figure: Figure, grid: NDArray[Any], n_columns: int, n: int, view: View) -> None:
     for number in range(n):
         if number >= n - n_columns:
-            grid[number].set_xlabel(with_unit(view.axes[0], "px"), fontsize=10)
+            grid[number].set_xlabel(axis_label(view.axes[-2]), fontsize=10)
         if number % n_columns == 0:
-            grid[number].set_ylabel(with_unit(view.axes[1], "px"), fontsize=10)
+            grid[number].set_ylabel(axis_label(view.axes[-1]), fontsize=10)
 
 
 def _colour_bar(figure: Figure, image: AxesImage, grid: NDArray[Any], view: View) -> None:

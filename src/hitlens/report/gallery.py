@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hitlens.detector import Detector, Task, View
 from hitlens.evaluate.predictions import Predictions
 from hitlens.events import evaluate_condition
+from hitlens.report.captions import event_captions, score_text
 from hitlens.report.labels import column_label
 
 
@@ -22,7 +23,7 @@ class Gallery:
 
     Attributes:
         title: what they have in common.
-        images: pixel values, shape (event, row, col).
+        images: pixel values by view, each of shape (event, row, col), or with a depth before the row.
         captions: one a picture.
         true_points: (along rows, along columns), pixels, NaN where there is none, shape (event, point, 2).
         pred_points: the same, predicted; shape (event, 0, 2) where the model predicts no positions.
@@ -31,7 +32,7 @@ class Gallery:
     """
 
     title: str
-    images: NDArray[Any]
+    images: Mapping[str, NDArray[Any]]
     captions: tuple[str, ...]
     true_points: NDArray[np.float64]
     pred_points: NDArray[np.float64]
@@ -42,7 +43,9 @@ class Gallery:
     def alt(self) -> str:
         """The pictures in words."""
         what = "; ".join(text.replace("\n", ", ") for text in self.captions)
-        return f"{self.title}: images of {len(self.images)} events with the positions marked. {what}."
+        views = f" in {len(self.images)} views" if len(self.images) > 1 else ""
+        marked = " with the positions marked" if np.isfinite(self.true_points).any() else ""
+        return f"{self.title}: images of {len(self.captions)} events{views}{marked}. {what}."
 
 
 def position_columns(detector: Detector, view: View) -> tuple[tuple[str, str], ...]:
@@ -129,14 +132,47 @@ def outcomes(table: pl.DataFrame, head: Task, cut: float) -> tuple[Kind, ...]:
     return tuple(found)
 
 
+def class_outcomes(table: pl.DataFrame, head: Task, class_name: str) -> tuple[Kind, Kind]:
+    """Return the events of one true class that were called another, the surest first, and the right ones.
+
+    Args:
+        table: predictions.
+        head: a classification of several classes.
+        class_name: the true class.
+
+    Examples:
+        >>> names = ("a", "b", "c")
+        >>> head = Task(name="t", kind="multiclass", meaning="", target="t", class_names=names)
+        >>> table = pl.DataFrame({"true_t": ["a", "a", "a"], "pred_t": ["b", "a", "c"],
+        ...     "score_t_a": [0.4, 0.9, 0.1], "score_t_b": [0.6, 0.1, 0.0], "score_t_c": [0.0, 0.0, 0.9]})
+        >>> [kind.rows.tolist() for kind in class_outcomes(table, head, "a")]
+        [[2, 0], [1]]
+    """
+    columns = [f"score_{head.name}_{name}" for name in head.class_names]
+    scores = table.select(pl.col(columns).cast(pl.Float64).fill_null(float("nan"))).to_numpy()
+    mine = (table[f"true_{head.name}"].fill_null("") == class_name).to_numpy()
+    right = (table[f"pred_{head.name}"].fill_null("") == class_name).to_numpy()
+    known = mine & np.isfinite(scores).all(axis=1)
+    highest = np.where(known, np.nan_to_num(scores).max(axis=1), 0.0)
+    wrong_rows, right_rows = np.flatnonzero(known & ~right), np.flatnonzero(known & right)
+    surest = [rows[np.argsort(-highest[rows], kind="stable")] for rows in (wrong_rows, right_rows)]
+    return (
+        Kind(
+            f"{class_name}_mistakes", f"Most confident mistakes of {head.name}: true {class_name}", surest[0]
+        ),
+        Kind(f"{class_name}_best", f"Most confident right answers of {head.name}: {class_name}", surest[1]),
+    )
+
+
 def make_gallery(
     predictions: Predictions,
-    images: NDArray[Any],
+    images: Mapping[str, NDArray[Any]],
     detector: Detector,
     *,
     title: str,
     name: str,
     caption: str = "",
+    heads: Sequence[Task] = (),
 ) -> Gallery:
     """Return events with their captions and positions.
 
@@ -145,18 +181,24 @@ def make_gallery(
 
     Args:
         predictions: of these events alone.
-        images: pixel values in the detector's first view, shape (event, row, col).
+        images: pixel values by view, each of shape (event, row, col).
         detector: its description.
         title: what the events have in common.
         name: file name without its ending.
         caption: how many there are, and how these were chosen.
+        heads: those whose answers are written beside the events; empty takes all.
     """
-    pairs = position_columns(detector, detector.views[0])
+    # In several views a position has a coordinate in each: nothing is marked there.
+    pairs = position_columns(detector, detector.views[0]) if len(detector.views) == 1 else ()
     table = predictions.table
+    if detector.headline:
+        captions = event_captions(predictions, detector, heads or predictions.heads)
+    else:
+        captions = _captions(predictions, detector, {column for pair in pairs for column in pair})
     return Gallery(
         title=title,
         images=images,
-        captions=_captions(predictions, detector, {column for pair in pairs for column in pair}),
+        captions=captions,
         true_points=points(table, pairs),
         pred_points=_predicted_points(predictions, pairs),
         caption=caption,
@@ -201,16 +243,8 @@ def _captions(predictions: Predictions, detector: Detector, positions: set[str])
 
 def _first_line(row: Mapping[str, Any], key: Sequence[str], heads: Sequence[Task]) -> str:
     number = row.get(key[-1], "?") if key else "?"
-    scores = [f"score {_score(row[f'score_{head.name}'])}" for head in heads if head.kind == "binary"]
+    scores = [f"score {score_text(row[f'score_{head.name}'])}" for head in heads if head.kind == "binary"]
     return "   ".join([f"event {number}", *scores])
-
-
-def _score(value: float | None) -> str:
-    if value is None:
-        return "?"
-    if value > 0.999 and value < 1:
-        return f"1 - {1 - value:.1e}"
-    return f"{value:.3g}"
 
 
 def _values(kind: str, values: Mapping[str, float | None], detector: Detector) -> list[str]:

@@ -139,7 +139,7 @@ def _pictures(
 ) -> list[tuple[Picture, DrawnFigure]]:
     found = []
     for one in run_galleries(chosen, events, detector, config.cut):
-        content = figure_to_bytes(draw_gallery(one, detector.views[0]), "png", DPI)
+        content = figure_to_bytes(draw_gallery(one, detector.views), "png", DPI)
         picture = Picture(one.name, one.title, one.caption, one.alt)
         found.append((picture, DrawnFigure(one.name, content, "png", one.caption, one.alt, wide=True)))
     return found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,23 @@ from numpy.typing import NDArray
 from hitlens.config import DataConfig
 from hitlens.detector import Detector, Task
 from hitlens.detectors import get_detector, read_detector
-from hitlens.errors import ConfigError, SelectionError
+from hitlens.errors import ConfigError, DataError, SelectionError
 from hitlens.evaluate.predictions import Predictions, read_predictions
 from hitlens.evaluate.regression import largest_errors
 from hitlens.events import Events, evaluate_expression
 from hitlens.report.embed import figure_to_bytes
 from hitlens.report.event_display import draw_gallery
-from hitlens.report.gallery import Gallery, make_gallery, outcomes
+from hitlens.report.gallery import Gallery, class_outcomes, make_gallery, outcomes
 from hitlens.report.page import render_gallery
 from hitlens.report.render import write_whole
 from hitlens.workflow import runs
-from hitlens.workflow.run_events import images_of, match_events, read_data, read_run_config
+from hitlens.workflow.run_events import match_events, read_data, read_run_config
 from hitlens.workflow.sources import DESCRIPTION
 
-#: Events shown of each kind in a report.
-N_SHOWN = 8
+log = logging.getLogger(__name__)
+
+#: Events shown of each kind in a report: of one view, and of several, which take more room.
+N_SHOWN, N_SHOWN_VIEWS = 8, 4
 
 #: Resolution of a gallery, pixels an inch.
 DPI = 110
@@ -42,59 +45,87 @@ class _Chosen:
     title: str
     rows: NDArray[np.int64]
     order: str
+    heads: tuple[Task, ...] = ()
+    n_all: int = 0
 
 
 def run_galleries(
-    predictions: Predictions, events: Events, detector: Detector, cut: float, n: int = N_SHOWN
+    predictions: Predictions, events: Events, detector: Detector, cut: float, n: int | None = None
 ) -> tuple[Gallery, ...]:
-    """Return the galleries of a report: each outcome of a binary head, the largest errors of the others.
+    """Return the galleries of a report: outcomes of each classification, largest errors of the others.
+
+    Of a binary head they are mistakes and right answers of either class; of several classes, for each true
+    class the most confident mistakes and the most confident right answers.
 
     Args:
         predictions: of the evaluated split.
         events: among which they are, by their keys.
         detector: its description.
         cut: score from which an event is called signal.
-        n: events shown of each kind.
+        n: events shown of each kind; None takes `N_SHOWN`, or `N_SHOWN_VIEWS` of several views.
 
     Raises:
         DataError: a predicted event is not among the events.
     """
+    n = n or (N_SHOWN if len(detector.views) == 1 else N_SHOWN_VIEWS)
     chosen = [one for head in predictions.heads for one in _kinds(predictions, head, cut)]
-    return tuple(_gallery(predictions, events, detector, one, n) for one in chosen if len(one.rows))
+    drawn = [replace(one, rows=one.rows[:n], n_all=len(one.rows)) for one in chosen if len(one.rows)]
+    if not drawn:
+        return ()
+    rows = np.unique(np.concatenate([one.rows for one in drawn]))
+    found = _positions(predictions.table[rows], events, detector)
+    where = dict(zip(rows.tolist(), found.tolist(), strict=True))
+    return tuple(
+        _gallery(predictions, events, detector, one, [where[row] for row in one.rows.tolist()])
+        for one in drawn
+    )
 
 
 def _kinds(predictions: Predictions, head: Task, cut: float) -> list[_Chosen]:
+    table, several = predictions.table, len(predictions.heads) > 1
     if head.kind == "binary":
         right = ("true_positives", "true_negatives")
-        return [
-            _Chosen(
-                f"gallery_{head.name}_{kind.name}",
-                kind.title,
-                kind.rows,
-                "least sure first" if kind.name in right else "most wrong first",
-            )
-            for kind in outcomes(predictions.table, head, cut)
-        ]
+        found = []
+        for kind in outcomes(table, head, cut):
+            order = "least sure first" if kind.name in right else "most wrong first"
+            title = f"{head.name}: {kind.title[0].lower()}{kind.title[1:]}" if several else kind.title
+            found.append(_Chosen(f"gallery_{head.name}_{kind.name}", title, kind.rows, order, (head,)))
+        return found
     if head.is_classification:
-        return []
+        return [
+            _Chosen(f"gallery_{head.name}_{kind.name}", kind.title, kind.rows, "surest first", (head,))
+            for name in head.class_names
+            for kind in class_outcomes(table, head, name)
+        ]
     title = f"Largest errors of {head.name}: {head.meaning}"
     rows = largest_errors(head, predictions)
-    return [_Chosen(f"gallery_{head.name}_largest_errors", title, rows, "largest error first")]
+    return [_Chosen(f"gallery_{head.name}_largest_errors", title, rows, "largest error first", (head,))]
+
+
+def _positions(table: pl.DataFrame, events: Events, detector: Detector) -> NDArray[np.int64]:
+    """Return where events are, by key and file; by key alone where the files have other names now."""
+    both = [n for n in detector.labels if n in table.columns and n in events.truth.columns]
+    if set(both) > set(detector.key):
+        try:
+            return match_events(table, events, both)
+        except DataError:
+            log.debug("The files have other names than in the predictions: events are found by key alone.")
+    return match_events(table, events, detector.key)
 
 
 def _gallery(
-    predictions: Predictions, events: Events, detector: Detector, chosen: _Chosen, n: int
+    predictions: Predictions, events: Events, detector: Detector, chosen: _Chosen, positions: Sequence[int]
 ) -> Gallery:
-    some = predictions.with_table(predictions.table[chosen.rows[:n]])
-    positions = match_events(some.table, events, detector.key)
-    view = detector.views[0]
+    """Return the pictures of the chosen events; only these are made dense."""
+    some = events.select(np.asarray(positions, dtype=np.int64))
     return make_gallery(
-        some,
-        images_of(events, positions, view.name, view.shape),
+        predictions.with_table(predictions.table[chosen.rows]),
+        {view.name: some.dense(view.name, view.shape) for view in detector.views},
         detector,
         title=chosen.title,
         name=chosen.name,
-        caption=f"{len(some):,} of {len(chosen.rows):,} events, {chosen.order}.",
+        caption=f"{len(chosen.rows):,} of {chosen.n_all:,} events, {chosen.order}.",
+        heads=chosen.heads if len(detector.views) > 1 else (),
     )
 
 
@@ -131,8 +162,10 @@ def gallery(
     if not len(chosen):
         raise SelectionError(f"No event of {len(predictions):,} fulfils '{select}'.")
     rows, how = _ordered(chosen, order)
-    found = _gallery(chosen, events, detector, _Chosen(out.stem, select or "All events", rows, how), n)
-    figure = draw_gallery(found, detector.views[0])
+    one = _Chosen(out.stem, select or "All events", rows[:n], how, n_all=len(rows))
+    positions = _positions(chosen.table[one.rows], events, detector)
+    found = _gallery(chosen, events, detector, one, positions.tolist())
+    figure = draw_gallery(found, detector.views)
     if out.suffix == ".html":
         page = render_gallery(found, figure_to_bytes(figure, "png", DPI), f"{source.name}: gallery")
         return write_whole(out, page)
@@ -161,14 +194,17 @@ def _ordered(predictions: Predictions, order: str) -> tuple[NDArray[np.int64], s
         values = evaluate_expression(table, order)
         return values.arg_sort(nulls_last=True).to_numpy().astype(np.int64), f"ordered by {order}"
     for head in predictions.heads:
-        if head.kind == "binary" and f"true_{head.name}" in table.columns:
+        if head.is_classification and f"true_{head.name}" in table.columns:
             return np.argsort(-_wrongness(table, head), kind="stable"), "most wrong first"
     return np.arange(len(table)), "in the order of the input"
 
 
 def _wrongness(table: pl.DataFrame, head: Task) -> NDArray[Any]:
-    """How far the score is from the truth, 0 to 1; -1 where the class is not known."""
-    score = table[f"score_{head.name}"].cast(pl.Float64).to_numpy()
+    """How far the score of the true class is from 1; -1 where the class is not known."""
     true = table[f"true_{head.name}"].fill_null("").to_numpy()
-    background, signal = head.class_names
-    return np.where(true == signal, 1 - score, np.where(true == background, score, -1.0))
+    if head.kind == "binary":
+        signal = table[f"score_{head.name}"].cast(pl.Float64).to_numpy()
+        scores = dict(zip(head.class_names, (1 - signal, signal), strict=True))
+    else:
+        scores = {n: table[f"score_{head.name}_{n}"].cast(pl.Float64).to_numpy() for n in head.class_names}
+    return np.select([true == name for name in scores], [1 - score for score in scores.values()], -1.0)

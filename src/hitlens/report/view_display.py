@@ -1,0 +1,217 @@
+"""Drawing events of several views: side by side, in pixels and in cm, charge in colour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+from numpy.typing import NDArray
+
+from hitlens.detector import View
+from hitlens.report.gallery import Gallery
+from hitlens.report.labels import axis_label
+from hitlens.report.style import drawing
+
+#: Width of the whole picture and panels in a row, inches.
+WIDTH, N_PANELS = 12.6, 4
+#: Around a panel: left, right, below and above for the axes in cm; for a caption line; for the colour bar.
+_LEFT, _RIGHT, _BELOW, _ABOVE, _LINE, _BAR = 0.52, 0.42, 0.44, 0.27, 0.17, 0.95
+#: A panel's height over its width.
+_ASPECT = {1: 0.75, 2: 1.0, 3: 0.75}
+#: A view is drawn whole where its hits span this fraction of it; else it is cut to them with a margin.
+_WHOLE, _MARGIN, _SMALLEST = 0.7, 0.08, 16
+
+_TEXT, _SOFT = 8.5, "#586474"
+
+
+def charge_colours() -> Colormap:
+    """Return colours from orange for few counts to black for many; nothing hit is white."""
+    from matplotlib import colormaps
+
+    shades = colormaps["magma_r"](np.linspace(0.17, 1.0, 256))
+    return LinearSegmentedColormap.from_list("charge", list(shades)).with_extremes(bad="white")
+
+
+@dataclass(frozen=True)
+class Window:
+    """The part of a view that is drawn, in pixels: row and column, first and end."""
+
+    row: tuple[int, int]
+    col: tuple[int, int]
+
+
+def projected(image: NDArray[Any]) -> NDArray[Any]:
+    """Return an image as it is drawn, shape (row, col): of a view with a depth, the sum over it."""
+    return np.asarray(image.sum(axis=tuple(range(image.ndim - 2))) if image.ndim > 2 else image)
+
+
+def find_windows(images: Sequence[NDArray[Any]], views: Sequence[View]) -> list[Window]:
+    """Return which part of each view of one event is drawn: its hits, and axes of one name alike.
+
+    Args:
+        images: of one event, one a view, shape (row, col).
+        views: their descriptions.
+
+    Examples:
+        >>> view = View(name="u", shape=(100, 80), axes=("wire", "time"), pitch_mm=(5, 5), unit="")
+        >>> image = np.zeros((100, 80)); image[40:60, 10] = 1
+        >>> find_windows([image], [view])
+        [Window(row=(38, 62), col=(2, 19))]
+    """
+    spans: dict[str, list[tuple[int, int]]] = {}
+    lengths: dict[str, int] = {}
+    for image, view in zip(images, views, strict=True):
+        for axis, name in enumerate(view.axes[-2:]):
+            lit = np.flatnonzero((image != 0).any(axis=1 - axis))
+            lengths[name] = max(lengths.get(name, 0), image.shape[axis])
+            if len(lit):
+                spans.setdefault(name, []).append((int(lit[0]), int(lit[-1]) + 1))
+    windows = {name: _window(spans.get(name, []), length) for name, length in lengths.items()}
+    return [Window(windows[view.axes[-2]], windows[view.axes[-1]]) for view in views]
+
+
+def _window(spans: Sequence[tuple[int, int]], length: int) -> tuple[int, int]:
+    if not spans:
+        return 0, length
+    low, high = min(span[0] for span in spans), max(span[1] for span in spans)
+    if high - low > _WHOLE * length:
+        return 0, length
+    margin = max(2, round(_MARGIN * (high - low)), (_SMALLEST - (high - low) + 1) // 2)
+    return max(0, low - margin), min(length, high + margin)
+
+
+def draw_view(axes: Axes, image: NDArray[Any], view: View, norm: Normalize, window: Window) -> Any:
+    """Draw one view of an event: rows to the right, columns upwards, in pixels; opposite in cm.
+
+    Pixel i spans [i, i+1). Where nothing is hit, nothing is drawn.
+
+    Args:
+        axes: where to.
+        image: pixel values, shape (row, col).
+        view: names of the axes and size of a pixel.
+        norm: of the colours.
+        window: the part drawn.
+    """
+    shown = np.where(image > 0, image, np.nan)
+    drawn = axes.imshow(
+        shown.T,
+        origin="lower",
+        extent=(0, image.shape[0], 0, image.shape[1]),
+        norm=norm,
+        cmap=charge_colours(),
+        interpolation="nearest",
+        aspect="auto",
+    )
+    axes.set_xlim(*window.row)
+    axes.set_ylim(*window.col)
+    axes.tick_params(labelsize=_TEXT, direction="out", top=False, right=False, length=3, pad=2)
+    axes.set_xlabel(axis_label(view.axes[-2]), fontsize=_TEXT, labelpad=1, loc="center")
+    axes.set_ylabel(axis_label(view.axes[-1]), fontsize=_TEXT, labelpad=1, loc="center")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=3))
+    _centimetres(axes, view)
+    return drawn
+
+
+def _centimetres(axes: Axes, view: View) -> None:
+    """Give an axis in cm to each side whose pixels have a size."""
+    if len(view.pitch_mm) < 2:
+        return
+    row, col = (pitch / 10 for pitch in view.pitch_mm[-2:])
+    top = axes.secondary_xaxis("top", functions=_both_ways(row))
+    right = axes.secondary_yaxis("right", functions=_both_ways(col))
+    for other, axis in ((top, top.xaxis), (right, right.yaxis)):
+        other.tick_params(labelsize=_TEXT - 1, length=3, pad=1, colors=_SOFT, direction="out")
+        axis.set_major_locator(MaxNLocator(4))
+    place = axes.transAxes
+    axes.text(1.03, 1.03, "cm", ha="left", va="bottom", fontsize=_TEXT - 1, color=_SOFT, transform=place)
+
+
+def _both_ways(scale: float) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    """Return the functions from pixels to cm and back."""
+
+    def forth(px: Any) -> Any:
+        return px * scale
+
+    def back(cm: Any) -> Any:
+        return cm / scale
+
+    return forth, back
+
+
+def draw_views(gallery: Gallery, views: Sequence[View]) -> Figure:
+    """Draw events, the views of each side by side under its caption, with one colour scale for all.
+
+    Args:
+        gallery: at least one event, with an image in each view.
+        views: descriptions of the views, in the order drawn.
+    """
+    n_views, n = len(views), len(gallery.captions)
+    per_row = max(1, N_PANELS // n_views)
+    n_rows = -(-n // per_row)
+    n_lines = max(text.count("\n") + 1 for text in gallery.captions)
+    cell_width = (WIDTH - _BAR) / (per_row * n_views)
+    panel_width = cell_width - _LEFT - _RIGHT
+    panel_height = panel_width * _ASPECT.get(n_views, 0.75)
+    row_height = panel_height + _BELOW + _ABOVE + _LINE * n_lines + 0.12
+    height = row_height * n_rows + 0.05
+    images = {view.name: [projected(image) for image in gallery.images[view.name]] for view in views}
+    norm = charge_norm(images)
+    with drawing():
+        figure = Figure(figsize=(WIDTH, height))
+        figure.set_layout_engine("none")
+        drawn = None
+        for number in range(n):
+            row, place = divmod(number, per_row)
+            top = height - row * row_height - 0.05
+            left = place * n_views * cell_width
+            corner = ((left + _LEFT) / WIDTH, top / height)
+            _write_caption(figure, gallery.captions[number], corner, n_views * cell_width)
+            shown = [images[view.name][number] for view in views]
+            windows = find_windows(shown, views)
+            for k, view in enumerate(views):
+                x = left + k * cell_width + _LEFT
+                y = top - _LINE * n_lines - _ABOVE - panel_height
+                box = (x / WIDTH, y / height, panel_width / WIDTH, panel_height / height)
+                axes = figure.add_axes(box)
+                drawn = draw_view(axes, shown[k], view, norm, windows[k])
+                label = f"view {view.name}"
+                axes.text(0.02, 0.97, label, transform=axes.transAxes, fontsize=_TEXT, va="top")
+        bar = figure.add_axes(((WIDTH - _BAR + 0.2) / WIDTH, 0.6 / height, 0.16 / WIDTH, 1 - 1.2 / height))
+        _colour_bar(figure, drawn, bar, views[0].unit)
+    return figure
+
+
+def _write_caption(figure: Figure, caption: str, corner: tuple[float, float], width: float) -> None:
+    """Write truth and answers over the views of an event, no wider than they are."""
+    first, *rest = caption.split("\n")
+    for number, text in enumerate((first, *rest)):
+        size = min(_TEXT + (1.5 if number == 0 else 0.5), 1.75 * 72 * width / max(len(text), 1))
+        y = corner[1] - number * _LINE / figure.get_figheight()
+        weight = "bold" if number == 0 else "normal"
+        figure.text(corner[0], y, text, va="top", fontsize=size, fontweight=weight)
+
+
+def charge_norm(images: Mapping[str, Sequence[NDArray[Any]]]) -> LogNorm:
+    """Return one logarithmic scale from the smallest hit of all images to the largest."""
+    hits = [image[image > 0] for many in images.values() for image in many]
+    found = np.concatenate([np.ravel(one) for one in hits]) if hits else np.zeros(0)
+    low = float(found.min()) if found.size else 1.0
+    high = float(found.max()) if found.size else 10.0
+    return LogNorm(low, max(high, 2 * low), clip=True)
+
+
+def _colour_bar(figure: Figure, drawn: Any, axes: Axes, unit: str) -> None:
+    bar = figure.colorbar(drawn, cax=axes)
+    bar.locator = LogLocator(subs=(1.0, 2.0, 5.0))
+    bar.formatter = FuncFormatter(lambda value, _: f"{value:,.3g}" if value < 1e4 else f"{value:,.0f}")
+    bar.minorticks_off()
+    bar.update_ticks()
+    axes.tick_params(labelsize=_TEXT)
+    axes.set_ylabel(f"{unit} per pixel", fontsize=_TEXT + 0.5, loc="center")
