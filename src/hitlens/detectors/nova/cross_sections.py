@@ -34,7 +34,10 @@ class Process(IntEnum):
 
 
 class CrossSectionConfig(BaseModel):
-    """Factors on the cross sections, all 1 for the recipe's curves.
+    """Factors on the cross sections; 1 is the recipe's curve, or the neutral over charged ratio of nature.
+
+    The defaults make selected events follow the documented shares: 12.6 % QE and 2.8 % Other instead of 13.9
+    and 3.0; 9.9 % neutral currents, half of what nature has: selecting events for the files took the rest.
 
     Attributes:
         qe_scale: quasi-elastic.
@@ -47,11 +50,11 @@ class CrossSectionConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    qe_scale: float = Field(default=1.0, ge=0)
+    qe_scale: float = Field(default=0.9, ge=0)
     res_scale: float = Field(default=1.0, ge=0)
-    other_scale: float = Field(default=1.0, ge=0)
+    other_scale: float = Field(default=0.93, ge=0)
     dis_scale: float = Field(default=1.0, ge=0)
-    nc_scale: float = Field(default=1.0, ge=0)
+    nc_scale: float = Field(default=0.5, ge=0)
     electron_elastic_scale: float = Field(default=1.0, ge=0)
 
 
@@ -62,17 +65,21 @@ NC_RATIO = (0.22, 0.30, 0.31, 0.22, 0.50)
 def charged_current(config: CrossSectionConfig, energy_gev: Float64) -> Float64:
     """Return cross sections of muon neutrinos in 1e-38 cm2 per nucleon, shape (process, n).
 
-    Deep inelastic scattering is what the others leave of the total, the recipe's scales at 1.
-
     Args:
         config: factors.
         energy_gev: of the neutrinos, shape (n,).
 
     Examples:
-        >>> charged_current(CrossSectionConfig(), np.array([2.0])).round(3).ravel()
+        >>> charged_current(CrossSectionConfig(qe_scale=1, other_scale=1), np.array([2.0])).round(3).ravel()
         array([0.494, 0.667, 0.281, 0.092, 0.008])
     """
-    e = energy_gev
+    other = config.other_scale
+    scales = np.array([config.qe_scale, config.res_scale, config.dis_scale, other, other])
+    return scales[:, np.newaxis] * _curves(energy_gev)
+
+
+def _curves(e: Float64) -> Float64:
+    """Return the recipe's curves; deep inelastic scattering is what the others leave of the total."""
     quasi_elastic = 0.50 * -np.expm1(-e / 0.45)
     resonant = 0.75 * -np.expm1(-np.maximum(e - 0.35, 0.0) / 0.75)
     two_nucleon = 0.10 * -np.expm1(-e / 0.8)
@@ -80,9 +87,7 @@ def charged_current(config: CrossSectionConfig, energy_gev: Float64) -> Float64:
     total = 0.68 * e * (1.0 + 0.25 / e**0.9)
     deep = np.maximum(total - quasi_elastic - resonant - two_nucleon - coherent, 0.0)
     deep = np.where(e > _DIS_THRESHOLD_GEV, deep, 0.0)
-    scales = (config.qe_scale, config.res_scale, config.dis_scale, config.other_scale, config.other_scale)
-    rows = (quasi_elastic, resonant, deep, two_nucleon, coherent)
-    return np.stack([scale * row for scale, row in zip(scales, rows, strict=True)])
+    return np.stack([quasi_elastic, resonant, deep, two_nucleon, coherent])
 
 
 def neutral_current(config: CrossSectionConfig, energy_gev: Float64) -> Float64:
@@ -92,8 +97,7 @@ def neutral_current(config: CrossSectionConfig, energy_gev: Float64) -> Float64:
         config: factors.
         energy_gev: of the neutrinos, shape (n,).
     """
-    plain = charged_current(CrossSectionConfig(), energy_gev)
-    return config.nc_scale * np.array(NC_RATIO)[:, np.newaxis] * plain
+    return config.nc_scale * np.array(NC_RATIO)[:, np.newaxis] * _curves(energy_gev)
 
 
 def electron_elastic(config: CrossSectionConfig, energy_gev: Float64, nue: NDArray[np.bool_]) -> Float64:

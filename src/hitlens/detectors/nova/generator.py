@@ -76,12 +76,12 @@ class GeneratorConfig(BaseModel):
     nutau_fraction: float = Field(default=0.0, ge=0, le=1)
     antineutrino_fraction: float = Field(default=0.04, ge=0, le=1)
     cosmic_fraction: float = Field(default=0.0, ge=0, le=1)
-    unmatched_fraction: float = Field(default=0.0083, ge=0, le=1)
+    unmatched_fraction: float = Field(default=0.0096, ge=0, le=1)
     proton_fraction: float = Field(default=0.56, ge=0, le=1)
 
 
 class _Kinds(NamedTuple):
-    """What each event is: code, PDG code and energy of the neutrino, process, whether the current is charged."""
+    """What each event is: code, PDG code and energy of the neutrino, process, charged current or not."""
 
     code: Int64
     nu_pdg: Int64
@@ -91,7 +91,7 @@ class _Kinds(NamedTuple):
 
     def take(self, index: Int64) -> _Kinds:
         """Return some of the events."""
-        return self._make(column[index] for column in self)
+        return _Kinds._make(column[index] for column in self)
 
 
 def generate(config: GeneratorConfig, n: int, rng: np.random.Generator) -> tuple[Interactions, Particles]:

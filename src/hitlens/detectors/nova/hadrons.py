@@ -90,7 +90,7 @@ class Struck(NamedTuple):
 
     def take(self, index: Int64) -> Struck:
         """Return some of the events."""
-        return self._make(column[..., index] for column in self)
+        return Struck._make(column[..., index] for column in self)
 
 
 class Hadrons(NamedTuple):

@@ -59,7 +59,7 @@ class KinematicsConfig(BaseModel):
     resonance_w_gev: tuple[float, float] = (1.09, 2.0)
     dis_w_gev: float = Field(default=1.7, gt=1.2)
     dis_x: tuple[float, float] = (0.8, 3.2)
-    dis_y: float = Field(default=1.4, gt=0)
+    dis_y: float = Field(default=1.15, gt=0)
     dis_y_antineutrino: float = Field(default=2.3, gt=0)
     fermi_momentum_gev: float = Field(default=0.22, gt=0, lt=0.5)
     fermi_tail: float = Field(default=0.04, ge=0, le=1)
@@ -86,7 +86,7 @@ class Beam(NamedTuple):
 
     def take(self, index: NDArray[np.int64]) -> Beam:
         """Return some of the events."""
-        return self._make(column[index] for column in self)
+        return Beam._make(column[index] for column in self)
 
 
 class Scattering(NamedTuple):
@@ -237,7 +237,7 @@ def _transfers(
         index = np.flatnonzero(process == kind)
         if not len(index):
             continue
-        part = law(config, rest._make(column[index] for column in rest), rng)
+        part = law(config, _Rest._make(column[index] for column in rest), rng)
         for whole, values in zip(result, part, strict=True):
             whole[index] = values
     return result

@@ -1,9 +1,9 @@
 """What the rest of the nucleus does to hadrons on their way out: absorption, charge exchange, knock-out.
 
 Kept simple: every hadron is struck at most once. An absorbed pion gives its energy and momentum to two
-nucleons; a nucleon may share its own with another. Both conserve energy and momentum with the nucleons struck;
-charge exchange takes charge from the nucleus. Fast pions form outside: absorption is strongest at the Delta,
-180 MeV.
+nucleons; a nucleon may share its own with another. Both conserve energy and momentum with the nucleons they
+strike. Charge exchange takes charge from the nucleus. Absorption is strongest at the Delta, 180 MeV; fast
+pions form outside.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class NucleusConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    pion_absorption: float = Field(default=0.20, ge=0, le=1)
-    fast_pion_absorption: float = Field(default=0.06, ge=0, le=1)
+    pion_absorption: float = Field(default=0.30, ge=0, le=1)
+    fast_pion_absorption: float = Field(default=0.12, ge=0, le=1)
     charge_exchange: float = Field(default=0.05, ge=0, le=1)
     knock_out: float = Field(default=0.30, ge=0, le=1)
     binding_gev: float = Field(default=0.025, ge=0, lt=0.05)
