@@ -161,9 +161,9 @@ def open_writer(
     """Return a writer, to be used in a ``with`` block; its layout follows from the name.
 
     Args:
-        path: ``.h5`` for the native file, but ``neutrino1.h5`` and the like for NOvA's public layout; ``.txt``
-            or ``.txt.gz`` for CeBr's text, a name without an ending or an existing folder for its NumPy
-            arrays. What exists is replaced when the writing is complete.
+        path: ``.h5`` for the native file, but ``neutrino1.h5`` and the like for NOvA's public layout;
+            ``.txt`` or ``.txt.gz`` for CeBr's text, a name without an ending or an existing folder for its
+            NumPy arrays. What exists is replaced when the writing is complete.
         detector: the detector, its name or the YAML file that describes it.
         layout: name of the layout; None takes it from the name.
         provenance: stored in a native file; other layouts have no place for it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -120,4 +121,4 @@ def appended(grown: GrowingArray | GrowingSparse | None, images: Images) -> Grow
 
 
 def _thinned(images: NDArray[Any]) -> sparse.csr_array[Any, tuple[int, int]]:
-    return sparse.csr_array(images.reshape(len(images), -1))
+    return sparse.csr_array(images.reshape(len(images), math.prod(images.shape[1:])))

@@ -149,10 +149,9 @@ def _source(path: Path, detector: Detector | None, layout: str | None, label: st
     if layout == NATIVE or (layout is None and is_native(path)):
         with open_native(path, detector=expected) as file:
             return Source(path, detector or _own_detector(path, file.detector, file.provenance), None, label)
-    if detector is None and layout is not None:
-        raise ConfigError(f"'{path}' does not say which detector it comes from. Give the detector's name.")
-    if detector is not None and layout is not None:
-        return Source(path, detector, find_layout(detector, layout), label)
+    if layout is not None:
+        owner = detector or _owner(layout, path)
+        return Source(path, owner, find_layout(owner, layout), label)
     candidates = DETECTORS if detector is None else {detector.name: detector}
     fits = [
         Source(path, described, candidate, label)
@@ -172,6 +171,18 @@ def _source(path: Path, detector: Detector | None, layout: str | None, label: st
         "If you know which it is, name the layout.",
         path=path,
     )
+
+
+def _owner(layout: str, path: Path) -> Detector:
+    """Return the detector in the box that has a layout of this name."""
+    layouts = {name: [one.name for one in found.layouts] for name, found in DETECTORS.items()}
+    owners = [name for name, names in layouts.items() if layout in names]
+    if not owners:
+        known = {NATIVE, *(name for names in layouts.values() for name in names)}
+        raise NotFoundError(f"There is no layout '{layout}'. {choose_from(layout, known)}")
+    if len(owners) > 1:
+        raise ConfigError(f"'{path}' could be of {', '.join(owners)}. Give the detector's name.")
+    return DETECTORS[owners[0]]
 
 
 def _own_detector(path: Path, name: str, provenance: Mapping[str, Any]) -> Detector:
