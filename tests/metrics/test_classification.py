@@ -20,7 +20,13 @@ LABELS = (
     metrics.background_rejection,
     metrics.purity,
 )
-SCORES = (metrics.auc, metrics.log_loss, metrics.brier_score, metrics.expected_calibration_error)
+SCORES = (
+    metrics.auc,
+    metrics.average_precision,
+    metrics.log_loss,
+    metrics.brier_score,
+    metrics.expected_calibration_error,
+)
 
 REFERENCES = {
     metrics.accuracy: sk.accuracy_score,
@@ -50,6 +56,11 @@ def test_matches_scikit_learn(metric, sample):
 def test_scores_match_scikit_learn(sample):
     y_true, y_score, _ = sample
     assert metrics.auc(y_true, y_score) == pytest.approx(sk.roc_auc_score(y_true, y_score), abs=1e-12)
+    average = sk.average_precision_score(y_true, y_score)
+    assert metrics.average_precision(y_true, y_score) == pytest.approx(average, abs=1e-12)
+    distinct = y_score + np.linspace(0, 1e-6, len(y_score))
+    average = sk.average_precision_score(y_true, distinct)
+    assert metrics.average_precision(y_true, distinct) == pytest.approx(average, abs=1e-12)
     assert metrics.log_loss(y_true, y_score) == pytest.approx(sk.log_loss(y_true, y_score), abs=1e-10)
     assert metrics.brier_score(y_true, y_score) == pytest.approx(sk.brier_score_loss(y_true, y_score))
 
@@ -141,6 +152,8 @@ def test_roc_curve_spans_no_selection_to_all(sample):
 
 def test_what_does_not_exist_is_nan():
     assert np.isnan(metrics.auc([1, 1], [0.2, 0.3]))
+    assert np.isnan(metrics.average_precision([0, 0], [0.2, 0.3]))
+    assert metrics.average_precision([0, 1, 0, 0], [0.1] * 4) == 0.25
     assert np.isnan(metrics.purity([0, 1], [0, 0]))
     assert np.isnan(metrics.signal_efficiency([0, 0], [0, 1]))
     assert np.isnan(metrics.background_rejection([1, 1], [0, 1]))

@@ -17,6 +17,7 @@ METRICS = (
     metrics.r2,
     metrics.resolution,
     metrics.residual_sd,
+    metrics.relative_bias,
     metrics.relative_resolution,
     metrics.relative_sd,
 )
@@ -37,6 +38,7 @@ def sample(request):
         (metrics.r2, sk.r2_score),
         (metrics.bias, lambda t, p: (p - t).mean()),
         (metrics.residual_sd, lambda t, p: (p - t).std(axis=0).mean()),
+        (metrics.relative_bias, lambda t, p: ((p - t) / t).mean()),
         (metrics.relative_sd, lambda t, p: ((p - t) / t).std(axis=0).mean()),
     ],
 )

@@ -20,6 +20,9 @@ def test_every_quantity_has_a_name_without_unit_or_number(task) -> None:
 
 def test_metrics_have_names_and_units() -> None:
     assert metric_label("background_rejection") == "background rejection"
-    assert {metric_label(name) for name in METRICS} == {"bias", "rmse", "mae", "R²", "resolution"}
+    assert {metric_label(name) for name in METRICS} == {
+        *("bias", "rmse", "mae", "R²", "resolution"),
+        *("relative bias", "relative rms", "relative resolution"),
+    }
     assert metric_text(MetricResult("rmse", Interval(0.05, 0.04, 0.06), "x_px", "px")).endswith("] px")
     assert metric_text(MetricResult("auc", None)) == "undefined"

@@ -66,7 +66,12 @@ def test_data_and_summary(joint) -> None:
     assert ["test split (evaluated here)", "400"] in rows
     assert any(row[0] == "single: left out, not n_electrons = 1" for row in rows)
     summary = texts(summary_table(joint))
-    assert [row[1] for row in summary if row[0] == "multiplicity"] == ["accuracy", "MCC", "AUC"]
+    assert [row[1] for row in summary if row[0] == "multiplicity"] == [
+        "accuracy",
+        "balanced accuracy",
+        "MCC",
+        "AUC",
+    ]
     assert [row[1] for row in summary if row[0] == "single"] == [
         "rmse of energy", "mae of energy", "R² of energy",
         "rmse of x and y", "mae of x and y", "R² of x and y",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,8 @@ from hitlens import metrics
 from hitlens.detector import Task
 from hitlens.errors import DataError
 from hitlens.evaluate.baselines import TRIVIAL, BaselineColumns, class_shares
-from hitlens.evaluate.compare import Measure, compare, measure
+from hitlens.evaluate.class_measures import called, class_measures
+from hitlens.evaluate.compare import compare, measure
 from hitlens.evaluate.context import Context
 from hitlens.evaluate.results import BaselineResult, Curve, Histogram, SliceResult, TaskResult
 from hitlens.evaluate.slices import slice_results
@@ -47,7 +47,7 @@ def evaluate_classification(head: Task, context: Context) -> TaskResult:
     config = context.config
     cut = config.cut if head.kind == "binary" else None
     found = measure(
-        _measures(head, config.cut),
+        class_measures(head, config.cut),
         sample.y_true,
         sample.scores,
         rng=context.rng,
@@ -73,20 +73,6 @@ def evaluate_classification(head: Task, context: Context) -> TaskResult:
     )
 
 
-def called(scores: NDArray[np.float64], cut: float) -> NDArray[np.int64]:
-    """Return the class each event is called, shape (event,).
-
-    Args:
-        scores: of the signal class, shape (event,), or of each class, shape (event, class).
-        cut: score from which an event is called signal; several classes have none.
-
-    Examples:
-        >>> called(np.array([0.2, 0.5]), 0.5), called(np.array([[0.1, 0.2, 0.7]]), 0.5)
-        (array([0, 1]), array([2]))
-    """
-    return np.asarray(scores.argmax(1) if scores.ndim == 2 else scores >= cut, dtype=np.int64)
-
-
 def _sample(head: Task, context: Context) -> _Sample:
     table = context.predictions.table
     if f"true_{head.name}" not in table.columns:
@@ -107,31 +93,6 @@ def _sample(head: Task, context: Context) -> _Sample:
     }
     chosen = scores[rows] if head.kind == "multiclass" else scores[rows, 0]
     return _Sample(rows, y_true[rows], chosen, {why: n for why, n in excluded.items() if n})
-
-
-def _measures(head: Task, cut: float) -> list[Measure]:
-    def on_calls(function: Callable[..., Any]) -> Callable[..., Any]:
-        def of_scores(y: Any, s: Any, weights: Any = None) -> Any:
-            return function(y, called(s, cut), weights=weights)
-
-        return of_scores
-
-    plain = {"accuracy": metrics.accuracy, "balanced_accuracy": metrics.balanced_accuracy}
-    plain |= {"f1": metrics.f1, "mcc": metrics.mcc}
-    if head.kind == "binary":
-        plain["signal_efficiency"] = metrics.signal_efficiency
-        plain["background_rejection"] = metrics.background_rejection
-        plain["purity"] = metrics.purity
-        found = [Measure(name, on_calls(function)) for name, function in plain.items()]
-        return [*found[:4], Measure("auc", metrics.auc), *found[4:]]
-    found = [Measure(name, on_calls(function)) for name, function in plain.items()]
-    return [*found, Measure("auc", _auc_of_classes)]
-
-
-def _auc_of_classes(y: Any, scores: Any, weights: Any = None) -> Any:
-    """Mean over classes of the AUC of one class against the rest."""
-    each = [metrics.auc(y == k, scores[:, k], weights=weights) for k in range(scores.shape[1])]
-    return np.mean(each, axis=0)
 
 
 def _counts(y: NDArray[np.int64], n_classes: int) -> tuple[int, ...]:
@@ -192,7 +153,7 @@ def _baseline_result(head: Task, sample: _Sample, method: _Method, context: Cont
     # Both are compared at their own cut: shifting the scores puts the two cuts in one place.
     shift = 0.0 if method.trivial or head.kind != "binary" else config.cut - BASELINE_CUT
     compared = compare(
-        _measures(head, config.cut),
+        class_measures(head, config.cut),
         sample.y_true[method.among],
         sample.scores[method.among],
         method.scores + shift,

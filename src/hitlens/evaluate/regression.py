@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,17 +22,26 @@ from hitlens.evaluate.slices import slice_results
 from hitlens.events import evaluate_condition
 from hitlens.metrics.interval import Interval
 
-#: The numbers given of each quantity; all but R2 have its unit.
+#: The numbers given of each quantity; all but R2 and the relative ones have its unit.
 METRICS: Mapping[str, Callable[..., Any]] = {
     "bias": metrics.bias,
     "rmse": metrics.rmse,
     "mae": metrics.mae,
     "r2": metrics.r2,
     "resolution": metrics.resolution,
+    "relative_bias": metrics.relative_bias,
+    "relative_sd": metrics.relative_sd,
+    "relative_resolution": metrics.relative_resolution,
 }
 
 #: Those shown against the slice variables.
-SLICE_METRICS = ("bias", "resolution", "rmse", "mae")
+SLICE_METRICS = ("bias", "resolution", "rmse", "mae", "relative_bias", "relative_resolution")
+
+#: Those taken relative to the truth, which must be above 0.
+RELATIVE_METRICS = ("relative_bias", "relative_sd", "relative_resolution")
+
+#: Units for which they are given: a beam's energies lie far above 0, those of decays (MeV) go down to it.
+RELATIVE_UNITS = ("GeV",)
 
 _N_BINS = 60
 
@@ -80,7 +89,7 @@ def evaluate_regression(head: Task, context: Context) -> TaskResult:
     values = collect_values(head, context.predictions, context.truth)
     config = context.config
     asked = quantities(head)
-    measures = [_measure_of(name, quantity) for quantity in asked for name in METRICS]
+    measures = _measures(METRICS, asked, values)
     methods = [
         _trivial(head, values, context),
         *(_method(head, values, one) for one in context.baselines if head.name in one.columns),
@@ -202,13 +211,23 @@ def _match(
     return metrics.match_sets(y_true, y_pred, scale) if y_true.shape[1] > 1 and len(y_true) else y_pred
 
 
+def _measures(names: Iterable[str], asked: Sequence[Quantity], values: Values) -> list[Measure]:
+    found = []
+    for quantity in asked:
+        true = values.y_true[..., list(quantity.components)]
+        relative = quantity.unit in RELATIVE_UNITS and bool((true > 0).all())
+        found += [_measure_of(n, quantity) for n in names if relative or n not in RELATIVE_METRICS]
+    return found
+
+
 def _measure_of(name: str, quantity: Quantity) -> Measure:
     components, function = list(quantity.components), METRICS[name]
 
     def of_values(y: Any, p: Any, weights: Any = None) -> Any:
         return function(y[..., components], p[..., components], weights=weights)
 
-    return Measure(name, of_values, quantity.name, "" if name == "r2" else quantity.unit)
+    pure = name == "r2" or name in RELATIVE_METRICS
+    return Measure(name, of_values, quantity.name, "" if pure else quantity.unit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,7 +300,7 @@ def _slices(head: Task, values: Values, methods: list[_Method], context: Context
     # Of components with one unit (x and y) only the pooled quantity is shown against the slice variables.
     pooled = {k for q in asked if len(q.components) > 1 for k in q.components}
     shown = [q for q in asked if len(q.components) > 1 or q.components[0] not in pooled]
-    measures = [_measure_of(name, quantity) for quantity in shown for name in SLICE_METRICS]
+    measures = _measures(SLICE_METRICS, shown, values)
     measured = tuple((m.name, m.column, m.unit) for m in measures)
     config = context.config
     found: list[SliceResult] = []

@@ -26,7 +26,8 @@ class MetricResult:
     Attributes:
         name: what is measured, for example "accuracy" or "rmse".
         interval: value with bounds; None where it is not defined on these events.
-        column: the quantity a regression metric is about, for example "energy_mev"; else empty.
+        column: the quantity a regression metric is about, for example "energy_mev", or the class a metric
+            of one among several classes is about; else empty.
         unit: unit of the value, empty for a pure number.
     """
 

@@ -200,6 +200,27 @@ def residual_sd(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | No
     return plain(np.sqrt(np.maximum(variance, 0.0)).mean(-1))
 
 
+def relative_bias(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Any:
+    """Return the mean of (prediction - truth) / truth.
+
+    Args:
+        y_true: not 0, shape (event, ...).
+        y_pred: shape (event, ...).
+        weights: event weights, shape (event,) or (resample, event).
+
+    Returns:
+        A float, or shape (resample,).
+
+    Raises:
+        DataError: arrays that are empty, not finite or differ in shape; a truth of 0.
+
+    Examples:
+        >>> relative_bias([2.0, 4.0], [3.0, 4.0])
+        0.25
+    """
+    return bias(np.zeros_like(as_values("y_true", y_true)), _relative(y_true, y_pred), weights=weights)
+
+
 def relative_resolution(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Any:
     """Return half the width of the central 68 % of (prediction - truth) / truth.
 

@@ -12,6 +12,7 @@ METRICS = {
     "f1": "F1",
     "mcc": "MCC",
     "auc": "AUC",
+    "average_precision": "average precision",
     "signal_efficiency": "signal efficiency",
     "background_rejection": "background rejection",
     "purity": "purity",
@@ -21,6 +22,9 @@ METRICS = {
     "mae": "mae",
     "r2": "R²",
     "resolution": "resolution",
+    "relative_bias": "relative bias",
+    "relative_sd": "relative rms",
+    "relative_resolution": "relative resolution",
 }
 
 #: What a metric means, one line.
@@ -30,6 +34,7 @@ MEANINGS = {
     "f1": "harmonic mean of purity and signal efficiency",
     "mcc": "Matthews correlation coefficient of truth and prediction",
     "auc": "probability that a signal event scores above a background event",
+    "average_precision": "mean purity over the signal events, each at the cut that just finds it",
     "signal_efficiency": "signal events called signal (recall)",
     "background_rejection": "background events not called signal",
     "purity": "signal among the events called signal (precision)",
@@ -38,6 +43,9 @@ MEANINGS = {
     "mae": "mean absolute error",
     "r2": "fraction of the truth's variance that is predicted",
     "resolution": "half width of the central 68 % of predicted minus true",
+    "relative_bias": "mean of predicted minus true over true",
+    "relative_sd": "standard deviation of predicted minus true over true",
+    "relative_resolution": "half width of the central 68 % of predicted minus true over true",
 }
 
 #: Method name in words.

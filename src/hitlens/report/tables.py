@@ -13,7 +13,7 @@ from hitlens.evaluate.results import BaselineResult, MetricResult, Results, Task
 from hitlens.report.labels import MEANINGS, column_label, method_label, metric_label, metric_text, with_unit
 
 #: Metrics of which less is better.
-_LOWER_IS_BETTER = ("rmse", "mae", "resolution")
+_LOWER_IS_BETTER = ("rmse", "mae", "resolution", "relative_sd", "relative_resolution")
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,18 @@ def table(
 
 def metric_tables(task: TaskResult) -> list[Table]:
     """Return the numbers of one head: model and constant answer, then the model beside physics methods."""
-    of_task = _classification_table if task.class_names else _regression_table
-    return [of_task(task), *(_comparison(task, one) for one in task.baselines if not one.trivial)]
+    beside = [_comparison(task, one) for one in task.baselines if not one.trivial]
+    if not task.class_names:
+        return [_regression_table(task), *beside]
+    return [_classification_table(task), *_per_class(task), *beside]
 
 
 def _classification_table(task: TaskResult) -> Table:
     trivial = [one for one in task.baselines if one.trivial]
     rows: list[list[str | Cell]] = []
     for number, metric in enumerate(task.metrics):
+        if metric.column:  # of one class
+            continue
         constants: list[str | Cell] = [metric_text(one.metrics[number]) for one in trivial]
         rows.append(
             [metric_label(metric.name), metric_text(metric), *constants, MEANINGS.get(metric.name, "")]
@@ -73,8 +77,22 @@ def _classification_table(task: TaskResult) -> Table:
     return table(caption, ["", "model", *(method_label(one.name) for one in trivial), "meaning"], rows)
 
 
+def _per_class(task: TaskResult) -> list[Table]:
+    """The numbers of each of several classes, one table; none for a binary task."""
+    names = list(dict.fromkeys(metric.name for metric in task.metrics if metric.column))
+    if not names:
+        return []
+    rows = [
+        [column, f"{n:,}", *(metric_text(task.metric(name, column)) for name in names)]
+        for column, n in zip(task.class_names, task.class_counts, strict=True)
+    ]
+    columns = ["class", "true events", *map(metric_label, names)]
+    return [table("Each class against the rest", columns, rows)]
+
+
 def _regression_table(task: TaskResult) -> Table:
-    names = list(METRICS)
+    found = {metric.name for metric in task.metrics}
+    names = [name for name in METRICS if name in found]
     methods: list[tuple[str, tuple[MetricResult, ...]]] = [("model", task.metrics)]
     methods += [(method_label(one.name), one.metrics) for one in task.baselines if one.trivial]
     rows = []
@@ -82,7 +100,7 @@ def _regression_table(task: TaskResult) -> Table:
         for label, metrics in methods:
             mine = {metric.name: metric for metric in metrics if metric.column == column}
             unit = mine[names[0]].unit
-            numbers = [str(mine[n].interval or "undefined") for n in names]
+            numbers = [str(mine[n].interval or "undefined") if n in mine else "" for n in names]
             rows.append([with_unit(column_label(column), unit), label, *numbers])
     matched = "; members of a pair matched to the truth" if task.kind == "set_regression" else ""
     caption = f"{task.n_events:,} events{matched}"
@@ -92,6 +110,8 @@ def _regression_table(task: TaskResult) -> Table:
 def _comparison(task: TaskResult, one: BaselineResult) -> Table:
     rows: list[list[str | Cell]] = []
     for mine, theirs, difference in zip(one.model_metrics, one.metrics, one.differences, strict=True):
+        if task.class_names and mine.column:
+            continue
         label = metric_label(mine.name)
         rows.append(
             [
@@ -123,7 +143,7 @@ def verdict(difference: MetricResult) -> str:
         'good'
     """
     interval = difference.interval
-    if interval is None or difference.name == "bias" or interval.low <= 0 <= interval.high:
+    if interval is None or difference.name in ("bias", "relative_bias") or interval.low <= 0 <= interval.high:
         return ""
     higher = interval.low > 0
     return "good" if higher != (difference.name in _LOWER_IS_BETTER) else "bad"
@@ -150,11 +170,13 @@ def summary_table(results: Results) -> Table:
     rows = []
     for task in results.tasks:
         for metric in task.metrics:
-            wanted = ("accuracy", "auc", "mcc") if task.class_names else ("rmse", "mae", "r2")
+            wanted = (
+                ("accuracy", "balanced_accuracy", "auc", "mcc") if task.class_names else ("rmse", "mae", "r2")
+            )
             alone = ", " in metric.column or not any(
                 metric.column in other.column.split(", ") for other in task.metrics if ", " in other.column
             )
-            if metric.name in wanted and (task.class_names or alone):
+            if metric.name in wanted and (not metric.column if task.class_names else alone):
                 about = f" of {column_label(metric.column)}" if metric.column else ""
                 rows.append([task.task, f"{metric_label(metric.name)}{about}", metric_text(metric)])
     level = f"{100 * results.level:g} % interval"

@@ -38,8 +38,8 @@ def training_rows(
 ) -> NDArray[np.int64] | None:
     """Return the positions of a run's training events, None where they cannot be told.
 
-    They are those without a prediction but with a target, later copies of an event left out; there must be
-    as many as the training had.
+    They are those without a prediction but with a target that the training was shown, later copies of an
+    event left out; there must be as many as the training had.
 
     Args:
         predictions: of the run, of all splits but training.
@@ -52,6 +52,8 @@ def training_rows(
     numbered = events.truth.select(key).with_row_index("position")
     rest = numbered.join(predictions.table.select(key), on=key, how="anti")["position"].to_numpy()
     rows = rest[strata_of(events.truth[rest], predictions.heads) > 0].astype(np.int64)
+    if run.train.selection:
+        rows = rows[evaluate_condition(events.truth[rows], run.train.selection)]
     expected = provenance.get("split", {}).get("n_train")
     if len(rows) != expected and run.split.on_duplicates == "keep_first":
         copies = [position for group in duplicate_groups(events, detector.key) for position in group[1:]]
@@ -105,7 +107,7 @@ def _learned(
         rng = np.random.default_rng([config.seed, 1])
         training = np.sort(rng.choice(training, config.learned_events, replace=False))
     positions = match_events(chosen.table, events, detector.key)
-    balanced = run.train.class_weights == "balanced"
+    balanced = "balanced" in (run.train.class_weights, run.train.mix)
     found = []
     for number, one in enumerate(
         learned_baselines(
