@@ -27,6 +27,7 @@ DETECTOR = Detector(
     laws=description.LAWS,
     published=description.PUBLISHED,
     downloads=description.DOWNLOADS,
+    headline=description.HEADLINE,
     layouts=LAYOUTS,
     simulator=_simulator,
 )

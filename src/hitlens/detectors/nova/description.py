@@ -42,7 +42,20 @@ _MODE_NAMES = ("QE", "RES", "DIS", "Other", "NC")
 _PRONG_NAMES = ("0", "1", "2", "3+")
 
 
+_OTHER_KINDS = {
+    Interaction.NU_ELECTRON_ELASTIC: "nu-e elastic",
+    Interaction.NC: "NC",
+    Interaction.COSMIC: "cosmic muon",
+    Interaction.OTHER: "other",
+}
+
+
 def _words(code: Interaction | FinalState) -> str:
+    if isinstance(code, Interaction):
+        mode = code.mode
+        if code in _OTHER_KINDS or mode is None:
+            return _OTHER_KINDS[code]
+        return f"{_FLAVOUR_NAMES[code.flavour]} CC {_MODE_NAMES[mode]}"
     return code.name.lower().replace("_", " ")
 
 
@@ -68,7 +81,9 @@ TRUTH = (
         meaning="final state by prongs, code as of finalstate",
         codes=tuple((int(state), _words(state)) for state in FinalState),
     ),
-    TruthColumn(name="nuenergy", meaning="energy of the neutrino, 0 where there is none", unit="GeV"),
+    TruthColumn(
+        name="nuenergy", meaning="energy of the neutrino, 0 where there is none", unit="GeV", symbol="E"
+    ),
     TruthColumn(
         name="lepenergy",
         meaning="energy of the outgoing lepton, in a neutral current the neutrino's",
@@ -101,18 +116,24 @@ TRUTH = (
         name="inelasticity",
         meaning="share of the neutrino's energy that does not go to the lepton, y",
         expression="1 - lepton_fraction",
+        symbol="y",
     ),
     TruthColumn(
         name="n_tracks",
         meaning="tracks seen, 3 for three or more",
+        symbol="tracks",
         expression=sql_case("finalstate", [(state, state.n_tracks) for state in FinalState]),
     ),
     TruthColumn(
         name="n_showers",
         meaning="showers seen, 3 for three or more",
+        symbol="showers",
         expression=sql_case("finalstate", [(state, state.n_showers) for state in FinalState]),
     ),
 )
+
+#: What the caption of a picture says of an event.
+HEADLINE = ("interaction", "nuenergy", "inelasticity", "n_tracks", "n_showers")
 
 KNOWN, WITH_NEUTRINO = "flavour IS NOT NULL", "nuenergy > 0"
 
