@@ -11,7 +11,9 @@ from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from hitlens.detector import Description
 
 Float64 = NDArray[np.float64]
 
@@ -33,7 +35,7 @@ class Process(IntEnum):
     COHERENT = 4
 
 
-class CrossSectionConfig(BaseModel):
+class CrossSectionConfig(Description):
     """Factors on the cross sections; 1 is the recipe's curve, or the neutral over charged ratio of nature.
 
     The defaults make selected events follow the documented shares: 12.6 % QE and 2.8 % Other instead of 13.9
@@ -48,13 +50,11 @@ class CrossSectionConfig(BaseModel):
         electron_elastic_scale: elastic scattering on electrons.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     qe_scale: float = Field(default=0.9, ge=0)
     res_scale: float = Field(default=1.0, ge=0)
     other_scale: float = Field(default=0.93, ge=0)
     dis_scale: float = Field(default=1.0, ge=0)
-    nc_scale: float = Field(default=0.5, ge=0)
+    nc_scale: float = Field(default=0.48, ge=0)
     electron_elastic_scale: float = Field(default=1.0, ge=0)
 
 

@@ -1,10 +1,10 @@
-"""Energies of the neutrinos that interact: the narrow off-axis peak, a step near 13 GeV and a broad tail.
+"""Energies of the neutrinos that interact: the narrow off-axis peak, a step near 15 GeV and a broad tail.
 
 The spectrum is that of interactions, flux times cross section.
 
 The recipe's constants (weights .345 .08 .575, a step at 13 +- 3 GeV, tail 2.5 + Gamma(1.5, 9.5)) put 900 of
-7001 events into 16.4-24.7 GeV where 1016 are documented, and 540 leptons into 11.2-14.9 GeV for 652. A step at
-15.4 +- 2 GeV with more weight, and a tail that starts at 2 GeV, meet both histograms; peak and P(E > 3.5 GeV)
+7001 events into 16.4-24.7 GeV where 1016 are documented, and 540 leptons into 11.2-14.9 GeV for 652. A step
+at 15.4 +- 2 GeV with more weight, and a tail that starts at 2 GeV, meet both histograms; peak and P(E > 3.5 GeV)
 stay.
 """
 
@@ -14,12 +14,14 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from hitlens.detector import Description
 
 Float64 = NDArray[np.float64]
 
 
-class FluxConfig(BaseModel):
+class FluxConfig(Description):
     """Three components and their weights, which need not add up to 1.
 
     Attributes:
@@ -43,8 +45,6 @@ class FluxConfig(BaseModel):
         >>> bool(np.isclose(energy[energy < 3.5].mean(), 2.1, atol=0.1))
         True
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     peak_weight: float = Field(default=0.345, ge=0)
     peak_median_gev: float = Field(default=2.0, gt=0)

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from hitlens.detector import Description
 from hitlens.detectors.nova.cross_sections import (
     CrossSectionConfig,
     Process,
@@ -42,7 +43,7 @@ _PROTON, _NEUTRON, _ELECTRON, _TAU = 2212, 2112, 11, 15
 _CODE = np.array([0, 1, 2, 3, 3])
 
 
-class GeneratorConfig(BaseModel):
+class GeneratorConfig(Description):
     """Everything the generator can be told; every number is a nuisance parameter by its name.
 
     Attributes:
@@ -64,8 +65,6 @@ class GeneratorConfig(BaseModel):
         0.05
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     flux: FluxConfig = FluxConfig()
     cross_sections: CrossSectionConfig = CrossSectionConfig()
     kinematics: KinematicsConfig = KinematicsConfig()
@@ -76,7 +75,7 @@ class GeneratorConfig(BaseModel):
     nutau_fraction: float = Field(default=0.0, ge=0, le=1)
     antineutrino_fraction: float = Field(default=0.04, ge=0, le=1)
     cosmic_fraction: float = Field(default=0.0, ge=0, le=1)
-    unmatched_fraction: float = Field(default=0.0096, ge=0, le=1)
+    unmatched_fraction: float = Field(default=0.0092, ge=0, le=1)
     proton_fraction: float = Field(default=0.56, ge=0, le=1)
 
 

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from hitlens.detector import Description
 from hitlens.detectors.nova.cross_sections import Process
 from hitlens.simulate.fourvectors import boost, directions, turn
 from hitlens.simulate.particle_data import charge, mass_gev
@@ -35,7 +36,7 @@ _ROUNDS = 12
 _ROOM = 0.02
 
 
-class HadronConfig(BaseModel):
+class HadronConfig(Description):
     """Constants of hadronisation.
 
     Attributes:
@@ -52,8 +53,6 @@ class HadronConfig(BaseModel):
         delta_fraction: nucleon-pion pairs of charge 0 or 1 with a pi0: 2/3 for a pure Delta.
         second_pion_per_gev: chance of a second pion above W = 1.35 GeV.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     multiplicity_scale: float = Field(default=1.0, gt=0)
     neutrino_proton: tuple[float, float] = (0.40, 1.42)

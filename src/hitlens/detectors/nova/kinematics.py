@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from hitlens.detector import Description
 from hitlens.detectors.nova.cross_sections import Process
 from hitlens.errors import ConfigError
 from hitlens.simulate.fourvectors import boost, cone, directions, from_momentum, mass_squared, turn
@@ -31,7 +32,7 @@ NUCLEON_GEV = 0.5 * (mass_gev(2212) + mass_gev(2112))
 _ROUNDS = 2000
 
 
-class KinematicsConfig(BaseModel):
+class KinematicsConfig(Description):
     """Constants of the laws.
 
     Attributes:
@@ -49,8 +50,6 @@ class KinematicsConfig(BaseModel):
         fermi_tail_gev: their largest momentum.
         binding_gev: energy it takes to free a nucleon.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     axial_mass_gev: float = Field(default=1.0, gt=0.1)
     resonance_axial_mass_gev: float = Field(default=1.0, gt=0.1)

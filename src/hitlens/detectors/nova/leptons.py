@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from hitlens.detector import Description
 from hitlens.detectors.nova.hadrons import Hadrons
 from hitlens.simulate.fourvectors import boost, cone, directions, from_momentum, turn
 from hitlens.simulate.particle_data import mass_gev
@@ -19,15 +20,13 @@ _ELECTRON_GEV, _MUON_GEV, _TAU_GEV = mass_gev(11), mass_gev(13), mass_gev(15)
 _PION, _PI0 = 211, 111
 
 
-class TauConfig(BaseModel):
+class TauConfig(Description):
     """Branching fractions of the tau; the rest are hadrons.
 
     Attributes:
         electron: to an electron.
         muon: to a muon.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     electron: float = Field(default=0.178, ge=0, le=1)
     muon: float = Field(default=0.174, ge=0, le=1)

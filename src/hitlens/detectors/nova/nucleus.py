@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from hitlens.detector import Description
 from hitlens.detectors.nova.hadrons import Hadrons
 from hitlens.detectors.nova.kinematics import NUCLEON_GEV
 from hitlens.simulate.fourvectors import boost, mass_squared
@@ -26,7 +27,7 @@ _PIONS = (211, -211, 111)
 _SLOWEST_GEV = 0.08
 
 
-class NucleusConfig(BaseModel):
+class NucleusConfig(Description):
     """Chances; all 0 switches the nucleus off.
 
     Attributes:
@@ -41,10 +42,8 @@ class NucleusConfig(BaseModel):
         0.0
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     pion_absorption: float = Field(default=0.30, ge=0, le=1)
-    fast_pion_absorption: float = Field(default=0.12, ge=0, le=1)
+    fast_pion_absorption: float = Field(default=0.18, ge=0, le=1)
     charge_exchange: float = Field(default=0.05, ge=0, le=1)
     knock_out: float = Field(default=0.30, ge=0, le=1)
     binding_gev: float = Field(default=0.025, ge=0, lt=0.05)
