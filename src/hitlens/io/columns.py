@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -191,6 +192,8 @@ class _NpzColumns:
     """The arrays of an npz file, each read whole when it is first asked for."""
 
     def __init__(self, path: Path) -> None:
+        if not zipfile.is_zipfile(path):
+            raise FileFormatError("the file is damaged. Copy, fetch or make it again.", path=path)
         self._path = path
         self._file = np.load(path, allow_pickle=False)
         self._read: dict[str, NDArray[Any]] = {}

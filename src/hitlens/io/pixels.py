@@ -77,10 +77,7 @@ def sparse_images(
         images.data[np.isin(rows, rows[unfit])] = 0
         images.eliminate_zeros()
     images.sort_indices()
-    cast: Sparse = sparse.csr_array(
-        (images.data.astype(dtype), images.indices.astype(np.int32), images.indptr), images.shape
-    )
-    return cast, faults
+    return _matrix(images.data.astype(dtype), images.indices, images.indptr, images.shape), faults
 
 
 def dense_images(
@@ -123,7 +120,14 @@ def to_sparse(images: NDArray[Any]) -> Sparse:
     hits = np.flatnonzero(flat)
     event, place = np.divmod(hits, max(flat.shape[1], 1))
     indptr = np.searchsorted(event, np.arange(len(flat) + 1))
-    return sparse.csr_array((flat.ravel()[hits], place.astype(np.int32), indptr), flat.shape)
+    return _matrix(flat.ravel()[hits], place, indptr, flat.shape)
+
+
+def _matrix(
+    data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[Any], shape: tuple[int, ...]
+) -> Sparse:
+    # Both must be 32 bits wide, or both become 64; a block of events has fewer than 2^31 hits.
+    return sparse.csr_array((data, indices.astype(np.int32), indptr.astype(np.int32)), shape)
 
 
 def _faults(

@@ -72,7 +72,8 @@ class Places:
             error: what pydantic found.
             model: what was validated.
         """
-        first = error.errors()[0]
+        # A key that is misspelt is also missing: the former says what to do.
+        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         place = first["loc"]
         if first["type"] == "extra_forbidden":
             known = _fields_at(model, place[:-1])
@@ -123,12 +124,17 @@ def _given_twice(node: Any) -> Iterator[Any]:
 def _fields_at(model: type[BaseModel], place: Place) -> tuple[str, ...]:
     """Return the keys that are known at a place."""
     found: Any = model
+    inside = False  # whether the step is a key or position in a dict or tuple of models
     for step in place:
-        if isinstance(step, str) and hasattr(found, "model_fields") and step in found.model_fields:
-            found = found.model_fields[step].annotation
-        elif not isinstance(step, int) and not get_args(found):
+        if inside:
+            inside = False
+            continue
+        fields = getattr(found, "model_fields", {})
+        if step not in fields:
             return ()
-        found = _model_in(found)
+        annotation = fields[step].annotation
+        found = _model_in(annotation)
+        inside = found is not annotation
     return tuple(getattr(found, "model_fields", ()))
 
 

@@ -33,6 +33,7 @@ class DescribedColumn(TruthColumn):
         expression: SQL over other truth columns; such a column is computed when events are read.
         codes: what each value of a column of codes stands for, ``[[0, numu], [1, nue]]``; other values are
             counted as unknown.
+        symbol: short name of the quantity in the caption of an event, for example E.
         axis: the axis of a view along which the column is a position, or none. Must be given for lengths (px,
             mm, cm, m) that a task predicts where there are symmetries: a flip of that axis must move them.
     """

@@ -1,0 +1,156 @@
+"""Columns of four kinds of files: names, lengths, ranges of rows, and what damage is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import polars as pl
+import pytest
+
+from hitlens.errors import ConfigError, FileFormatError, NotFoundError
+from hitlens.io.columns import KINDS, Lists, has_signature, kind_of, open_columns
+
+N = 7
+
+
+@pytest.fixture(params=["h5", "npz", "root", "parquet"])
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A file with numbers, text, and lists or images where the kind has them."""
+    path = tmp_path / f"made.{request.param}"
+    columns: dict[str, Any] = {"n": np.arange(N, dtype=np.int16), "f": np.linspace(0, 1, N)}
+    if request.param == "npz":
+        np.savez(path, **columns, text=np.array(list("abcdefg")), image=np.arange(N * 6).reshape(N, 2, 3))
+    elif request.param == "h5":
+        write_hdf5(path, columns)
+    elif request.param == "root":
+        write_root(path, columns)
+    else:
+        lists = [list(range(n)) for n in range(N)]
+        table = pl.DataFrame({**columns, "text": list("abcdefg"), "list": lists})
+        table.with_columns(image=pl.Series(np.arange(N * 6).reshape(N, 6))).write_parquet(path)
+    return path
+
+
+def write_hdf5(path: Path, columns: dict[str, Any]) -> None:
+    with h5py.File(path, "w") as file:
+        for name, values in columns.items():
+            file[name] = values.astype(values.dtype.newbyteorder(">"))
+        file.create_dataset("text", data=list("abcdefg"), dtype=h5py.string_dtype())
+        file["image"] = np.arange(N * 6).reshape(N, 2, 3)
+        file["group/table"] = np.rec.fromarrays([np.arange(N), np.arange(N) / 2], names=["a", "b"])
+        file["scalar"] = 3
+        node = file.create_dataset("list", N, dtype=h5py.vlen_dtype(np.int32))
+        for n in range(N):
+            node[n] = np.arange(n)
+
+
+def write_root(path: Path, columns: dict[str, Any]) -> None:
+    import awkward as ak
+    import uproot
+
+    made = {"list": ak.Array([list(range(n)) for n in range(N)]), "text": ak.Array(list("abcdefg"))}
+    with uproot.recreate(path) as file:
+        file.mktree("t", {"n": np.int16, "f": np.float64, "image": np.dtype((np.int64, (2, 3)))})
+        file["t"].extend(columns | {"image": np.arange(N * 6).reshape(N, 2, 3)})
+        file.mktree("deep/u", {"list": "var * int64", "text": "string"})
+        file["deep/u"].extend(made)
+
+
+def tree_of(path: Path) -> str:
+    return "t" if path.suffix == ".root" else ""
+
+
+def test_rows_are_read_by_range(path: Path) -> None:
+    with open_columns(path, tree=tree_of(path)) as columns:
+        assert columns.length("n") == N
+        values = columns.read("n", 2, 5)
+        assert isinstance(values, np.ndarray)
+        assert values.tolist() == [2, 3, 4]
+        assert values.dtype == np.dtype("=i2")
+        assert columns.read("f", 6, 7).tolist() == [1.0]
+
+
+def test_images_keep_their_numbers(path: Path) -> None:
+    with open_columns(path, tree=tree_of(path)) as columns:
+        values = columns.read("image", 1, 3)
+        assert isinstance(values, np.ndarray)
+        assert values.reshape(2, 6).tolist() == [list(range(6, 12)), list(range(12, 18))]
+
+
+def test_text_and_lists(path: Path) -> None:
+    deep = "deep/u/" if path.suffix == ".root" else ""
+    with open_columns(path, tree=tree_of(path)) as columns:
+        text = columns.read(f"{deep}text", 1, 3)
+        assert isinstance(text, np.ndarray)
+        assert text.tolist() == ["b", "c"]
+        if path.suffix == ".npz":
+            return
+        lists = columns.read(f"{deep}list", 0, 4)
+        assert isinstance(lists, Lists)
+        assert lists.counts.tolist() == [0, 1, 2, 3]
+        assert lists.values.tolist() == [0, 0, 1, 0, 1, 2]
+        assert len(lists) == 4
+
+
+def test_names_of_hdf5_are_paths_and_fields(tmp_path: Path) -> None:
+    path = tmp_path / "made.hdf5"
+    write_hdf5(path, {"n": np.arange(N)})
+    with open_columns(path) as columns:
+        assert set(columns.names) == {"n", "text", "image", "group/table/a", "group/table/b", "list"}
+        assert columns.read("group/table/b", 2, 4).tolist() == [1.0, 1.5]
+
+
+def test_branches_of_the_only_tree_go_by_their_names(tmp_path: Path) -> None:
+    import uproot
+
+    path = tmp_path / "made.root"
+    with uproot.recreate(path) as file:
+        file["events"] = {"a": np.arange(3)}
+    with open_columns(path) as columns:
+        assert columns.names == ("a",)
+    with pytest.raises(NotFoundError, match=r"no tree 'event'. Did you mean 'events'"):
+        open_columns(path, tree="event")
+    write_root(path, {"n": np.arange(N, dtype=np.int16), "f": np.zeros(N)})
+    with open_columns(path) as columns:
+        assert {"t/n", "deep/u/text"} <= set(columns.names)
+
+
+def test_empty_lists_only(tmp_path: Path) -> None:
+    path = tmp_path / "made.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("list", 3, dtype=h5py.vlen_dtype(np.int32))
+    with open_columns(path) as columns:
+        lists = columns.read("list", 0, 3)
+        assert isinstance(lists, Lists)
+        assert lists.counts.tolist() == [0, 0, 0]
+
+
+def test_a_name_without_a_kind_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="does not say what kind of file it is"):
+        open_columns(tmp_path / "made.dat")
+    assert kind_of(Path("a.PARQUET")) == "parquet"
+    assert set(KINDS.values()) == {"hdf5", "npz", "root", "parquet"}
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="No file"):
+        open_columns(tmp_path / "made.npz")
+
+
+def test_a_foreign_file_is_refused(path: Path) -> None:
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(FileFormatError, match="by its first bytes"):
+        open_columns(path)
+    assert not has_signature(path, "npz")
+
+
+def test_a_file_cut_short_is_refused(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:200])
+    with (
+        pytest.raises(FileFormatError, match="the file is damaged"),
+        open_columns(path) as columns,
+    ):
+        columns.read("f", 0, N)
