@@ -72,12 +72,13 @@ def turn(momentum: Float64, axis: Float64) -> Float64:
         array([2., 0., 0.])
     """
     z = axis / np.sqrt((axis**2).sum(axis=0))
-    # The reflection that takes the z axis to z, then the one that takes x to -x: together a rotation.
-    sign = np.where(z[2] < 0.0, -1.0, 1.0)
+    # Two reflections make a rotation: one of z or x, one that takes -z or z, whichever is further, to the axis.
+    forward = z[2] >= 0.0
     half = z.copy()
-    half[2] += sign
+    half[2] += np.where(forward, 1.0, -1.0)
     mirrored = momentum.copy()
-    mirrored[2] *= -sign
+    mirrored[2] *= np.where(forward, -1.0, 1.0)
+    mirrored[0] *= np.where(forward, 1.0, -1.0)
     across = (half * mirrored).sum(axis=0) * 2.0 / (half**2).sum(axis=0)
     turned: Float64 = mirrored - half * across
     return turned

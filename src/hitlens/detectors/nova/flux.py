@@ -4,8 +4,8 @@ The spectrum is that of interactions, flux times cross section.
 
 The recipe's constants (weights .345 .08 .575, a step at 13 +- 3 GeV, tail 2.5 + Gamma(1.5, 9.5)) put 900 of
 7001 events into 16.4-24.7 GeV where 1016 are documented, and 540 leptons into 11.2-14.9 GeV for 652. A step
-at 15.4 +- 2 GeV with more weight, and a tail that starts at 2 GeV, meet both histograms; peak and P(E > 3.5 GeV)
-stay.
+at 15.4 +- 2 GeV with more weight, and a tail that starts at 2 GeV, meet both histograms; the peak and
+P(E > 3.5 GeV) stay.
 """
 
 from __future__ import annotations

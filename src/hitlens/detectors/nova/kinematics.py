@@ -43,8 +43,8 @@ class KinematicsConfig(Description):
         resonance_w_gev: lowest and highest W.
         dis_w_gev: lowest W of deep inelastic scattering.
         dis_x: the two exponents of the beta distribution of x.
-        dis_y: the same of y, neutrinos; the first must be 1.
-        dis_y_antineutrino: the same of y, antineutrinos.
+        dis_y: second exponent of that of y, the first being 1; 1.4 in the recipe gives too few slow leptons.
+        dis_y_antineutrino: the same for antineutrinos, whose leptons keep more.
         fermi_momentum_gev: of the nucleus.
         fermi_tail: share of nucleons above it, in correlated pairs.
         fermi_tail_gev: their largest momentum.
