@@ -82,3 +82,20 @@ def test_nothing_hit_at_all():
     nothing = np.zeros((16, 16))
     assert find_hot_pixels(nothing, nothing, nothing > 0, PARTNERS) == ()
     assert find_dead_pixels(nothing.astype(int), 10, nothing, PARTNERS) == ()
+
+
+def test_a_ridge_of_tracks_is_not_hot_but_a_pixel_on_it_may_be() -> None:
+    means = np.full((30, 20), 1.0)
+    means[:, 10] = 4.0
+    means[12, 10] = 40.0
+    arguments = (np.full_like(means, 1e-3), means > 0, np.empty((0, means.size), dtype=np.int64))
+    assert len(find_hot_pixels(means, *arguments)) > 20
+    assert [pixel.index for pixel in find_hot_pixels(means, *arguments, ridges=True)] == [(12, 10)]
+
+
+def test_the_edge_of_what_is_lit_is_not_dead() -> None:
+    n_hits = np.zeros((40, 40), dtype=np.int64)
+    n_hits[:, 10:20] = 500
+    n_hits[20, 15] = 0
+    nobody = np.empty((0, n_hits.size), dtype=np.int64)
+    assert [p.index for p in find_dead_pixels(n_hits, 1000, n_hits / 100, nobody)] == [(20, 15)]

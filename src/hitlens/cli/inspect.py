@@ -139,8 +139,13 @@ def _columns(report: DataReport) -> Table:
 
 def _codes(column: ColumnReport) -> Table:
     table = _table(f"Values of {column.name}", "value", "meaning", ">events")
+    often = sorted(column.counts, key=lambda one: -one.n_events)
+    shown = set(often if len(often) <= 2 * N_LISTED else often[:N_LISTED]) | set(column.unknown_codes)
     for one in column.counts:
-        table.add_row(one.value, one.meaning or "[red]not described[/red]", f"{one.n_events:,}")
+        if one in shown:
+            table.add_row(one.value, one.meaning or "[red]not described[/red]", f"{one.n_events:,}")
+    if len(shown) < len(often):
+        table.caption = f"and {len(often) - len(shown)} that are rarer"
     return table
 
 

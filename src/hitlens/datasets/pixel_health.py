@@ -120,6 +120,8 @@ def find_hot_pixels(
     errors: NDArray[np.float64],
     live: NDArray[np.bool_],
     partners: NDArray[np.int64],
+    *,
+    ridges: bool = False,
 ) -> tuple[OddPixel, ...]:
     """Return pixels far above both their neighbours and their mirror images.
 
@@ -132,8 +134,15 @@ def find_hot_pixels(
         errors: standard error of that mean, shape (row, col).
         live: pixels ever hit, shape (row, col).
         partners: as `symmetric_partners`.
+        ridges: whether images may have bright lines, as tracks from one place make: a pixel between two
+            bright ones is then not hot.
     """
     expected = expected_from_surroundings(means, live, partners)
+    if ridges:
+        around = _neighbours(means)
+        # Opposite neighbours; at the border of the image the one there is.
+        between = np.nan_to_num(np.fmin(around[:4], around[:3:-1])).max(axis=0)
+        expected = np.maximum(expected, between)
     usable = live & (means > 0) & (expected > 0)
     if not usable.any():
         return ()

@@ -262,7 +262,7 @@ class ViewStatistics:
             minimum=self.minimum if self.n_events else float("nan"),
             maximum=self.maximum if self.n_events else float("nan"),
             mean=float(means.mean()),
-            zero_fraction=1 - float(self._hits.sum()) / (n * hits.size),
+            zero_fraction=self._zero_fraction(),
             n_negative=self.n_negative,
             n_not_finite=self.n_not_finite,
             mean_image=means,
@@ -278,6 +278,9 @@ class ViewStatistics:
             values=self._values.histogram(N_VALUE_BINS),
         )
 
+    def _zero_fraction(self) -> float:
+        return 1 - float(self._hits.sum()) / (max(self.n_events, 1) * len(self._hits))
+
     def _odd_pixels(
         self, means: NDArray[np.float64], errors: NDArray[np.float64], hits: NDArray[np.int64]
     ) -> tuple[tuple[OddPixel, ...], tuple[OddPixel, ...]]:
@@ -286,7 +289,7 @@ class ViewStatistics:
         partners = symmetric_partners(self.view, self.symmetries)
         return (
             find_dead_pixels(hits, self.n_hit_events, means, partners),
-            find_hot_pixels(means, errors, hits > 0, partners),
+            find_hot_pixels(means, errors, hits > 0, partners, ridges=self._zero_fraction() >= THIN),
         )
 
     def _orientations(self) -> tuple[OrientationResult, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from hitlens.datasets.histograms import Histogram
@@ -69,10 +70,10 @@ def _pixel_map(
     Of a view with few hits the colours are logarithmic, and pixels never hit are white.
     """
     view, shown = report.view, _projected(np.asarray(values, dtype=float))
+    n_row, n_col = shown.shape
     with drawing():
-        figure = Figure(figsize=(5.2, 4.2))
+        figure = Figure(figsize=(5.2, 0.8 + 3.6 * min(max(n_col / n_row, 0.5), 1.1)))
         axes = figure.add_subplot()
-        n_row, n_col = shown.shape
         image = axes.imshow(
             (np.where(shown > 0, shown, np.nan) if report.thin else shown).T,
             origin="lower",
@@ -85,9 +86,8 @@ def _pixel_map(
         axes.set_xlabel(axis_label(view.axes[-2]))
         axes.set_ylabel(axis_label(view.axes[-1]))
         above = limits[1] is not None and float(shown.max()) > limits[1]
-        shrink = min(1.0, 1.15 * n_col / n_row) if n_row <= 3 * n_col else 1.0
         extend = "max" if above else "neither"
-        figure.colorbar(image, ax=axes, label=label, extend=extend, shrink=shrink)
+        figure.colorbar(image, ax=axes, label=label, extend=extend)
         if mark:
             _mark(axes, report.dead, "x", "#ff3b30", "dead")
             _mark(axes, report.hot, "o", "#ff3b30", "hot")
@@ -172,6 +172,7 @@ def draw_view_spectra(reports: Sequence[ViewReport]) -> Figure:
             axes.set_ylabel("hits per unit" if name == "values" else "events per unit")
             axes.set_yscale("log")
             axes.set_xlim(min(0.0, float(widest.edges[0])), _visible_end(widest))
+            axes.xaxis.set_major_locator(MaxNLocator(5))
         panels[0].legend()
     return figure
 

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 N_SHOWN, N_SHOWN_VIEWS = 8, 4
 
 #: Resolution of a gallery, pixels an inch.
-DPI = 110
+DPI = 120
 
 
 @dataclass(frozen=True, eq=False)
