@@ -91,3 +91,22 @@ def test_errors(arguments: list[str], message: str, tmp_path: Path, monkeypatch:
     result = run("cebr", *arguments)
     assert message in str(result.exception)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_numbered_files_one_line_each(tmp_path: Path) -> None:
+    folder = tmp_path / "DIR"
+    result = run("nova", "-n", "9", "--files", "2", "--seed", "3", "-o", folder)
+    assert result.exit_code == 0, result.output
+    assert [line.split(" in ")[0] for line in result.output.splitlines() if line] == [
+        f"5 events to {folder / 'neutrino1.h5'}",
+        f"4 events to {folder / 'neutrino2.h5'}",
+    ]
+    again = run("nova", "-n", "9", "--files", "2", "-o", folder)
+    assert "replace them with --force" in str(again.exception)
+    assert run("nova", "-n", "9", "--files", "3", "-o", folder, "--force").exit_code == 0
+    assert len(read_events(folder)) == 9
+
+
+def test_files_need_a_folder(tmp_path: Path) -> None:
+    assert "--output DIR" in str(run("nova", "--files", "2", "--compare", tmp_path / "a.html").exception)
+    assert "name of a folder" in str(run("nova", "--files", "2", "-o", tmp_path / "a.h5").exception)

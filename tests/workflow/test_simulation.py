@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,18 @@ from hitlens.detector import Description, Detector
 from hitlens.detectors import DETECTORS, get_detector
 from hitlens.detectors.cebr.response import SimulationConfig
 from hitlens.errors import ConfigError, NotFoundError
-from hitlens.io.native import open_native
+from hitlens.io.native import is_native, open_native
 from hitlens.workflow.data import read_events
 from hitlens.workflow.simulation import (
+    SIMULATION_RECORD,
     compare_simulation,
     describe_settings,
     get_simulator,
+    numbered_layout,
     simulate,
+    simulate_output,
     simulate_to_file,
+    simulate_to_files,
 )
 
 
@@ -144,3 +149,106 @@ def test_comparison_page(tmp_path: Path) -> None:
     assert "mean image, corner" in page.read_text()
     with pytest.raises(ConfigError, match="--force"):
         compare_simulation(page, "cebr", 4000)
+
+
+def test_numbered_files_hold_the_sample(tmp_path: Path) -> None:
+    folder = tmp_path / "DIR"
+    seen: list[int] = []
+    made = simulate_to_files(folder, "nova", 11, 3, seed=4, workers=2, progress=seen.append)
+    assert [(file.path.name, file.n_events) for file in made] == [
+        ("neutrino1.h5", 4),
+        ("neutrino2.h5", 4),
+        ("neutrino3.h5", 3),
+    ]
+    assert sum(seen) == 11
+    together, events = read_events(folder), simulate("nova", 11, seed=4)
+    assert together.truth.drop("file").equals(events.truth.drop("file"))
+    for view in ("x", "y"):
+        assert (together.images[view] != events.images[view]).nnz == 0
+    key = list(get_detector("nova").key)
+    assert not together.truth.select(key).is_duplicated().any()
+    record = json.loads((folder / SIMULATION_RECORD).read_text())
+    assert (record["seed"], record["n_events"], record["n_files"]) == (4, 11, 3)
+    assert "nuisance" in record["settings"]
+    assert [path.name for path in tmp_path.iterdir()] == ["DIR"]
+
+
+def test_an_event_key_is_unique_over_blocks() -> None:
+    """More events than the simulator makes at once."""
+    truth = simulate("nova", 1100, seed=2).truth
+    assert not truth.select(get_detector("nova").key).is_duplicated().any()
+
+
+def test_numbered_files_are_the_same_whatever_the_number_of_workers(tmp_path: Path) -> None:
+    for workers in (1, 3):
+        simulate_to_files(tmp_path / str(workers), "nova", 1100, 2, workers=workers)
+    for name in ("neutrino1.h5", "neutrino2.h5", SIMULATION_RECORD):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "3" / name).read_bytes()
+
+
+def test_numbered_files_that_exist_are_replaced_as_a_whole(tmp_path: Path) -> None:
+    simulate_to_files(tmp_path, "nova", 6, 3)
+    (tmp_path / "notes.txt").write_text("mine")
+    before = (tmp_path / "neutrino1.h5").read_bytes()
+    with pytest.raises(ConfigError, match=r"holds 3 files such as neutrino1\.h5.*--force"):
+        simulate_to_files(tmp_path, "nova", 4, 2, seed=5)
+    assert (tmp_path / "neutrino1.h5").read_bytes() == before
+    simulate_to_files(tmp_path, "nova", 4, 2, seed=5, force=True)
+    names = ["neutrino1.h5", "neutrino2.h5", "notes.txt", SIMULATION_RECORD]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert read_events(tmp_path).truth["run"].unique().to_list() == [10_005]
+
+
+def test_numbered_files_come_all_or_none(tmp_path: Path) -> None:
+    simulate_to_files(tmp_path / "there", "nova", 4, 2)
+    before = (tmp_path / "there" / "neutrino1.h5").read_bytes()
+
+    def stop(n_events: int) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("new", "there"):
+        with pytest.raises(KeyboardInterrupt):
+            simulate_to_files(tmp_path / name, "nova", 1200, 2, seed=5, progress=stop, force=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+    assert (tmp_path / "there" / "neutrino1.h5").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "n_files", "written"),
+    [
+        ("a.h5", None, ["a.h5"]),
+        ("neutrino5.h5", None, ["neutrino5.h5"]),
+        ("folder", None, ["folder/neutrino1.h5"]),
+        ("folder.v2", 2, ["folder.v2/neutrino1.h5", "folder.v2/neutrino2.h5"]),
+    ],
+)
+def test_one_file_or_a_folder(name: str, n_files: int | None, written: list[str], tmp_path: Path) -> None:
+    made = simulate_output(tmp_path / name, "nova", 4, n_files=n_files)
+    assert [str(file.path.relative_to(tmp_path)) for file in made] == written
+    assert is_native(made[0].path) == (name == "a.h5")
+    assert len(read_events(tmp_path / name)) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "detector", "n_files", "message"),
+    [
+        ("a.h5", "nova", 2, "name of one file; 2 files need the name of a folder"),
+        ("a", "cebr", 2, "'cebr' has no layout of numbered files"),
+        ("a", "nova", 5, "from 1 to that of the events. Got 5"),
+        ("there", "nova", 2, "is a file"),
+    ],
+)
+def test_numbered_files_that_cannot_be(
+    name: str, detector: str, n_files: int, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "there").write_text("")
+    with pytest.raises(ConfigError, match=message):
+        simulate_output(tmp_path / name, detector, 4, n_files=n_files)
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
+def test_a_folder_name_stays_arrays_for_a_detector_without_numbered_files(tmp_path: Path) -> None:
+    (made,) = simulate_output(tmp_path / "arrays", "cebr", 4)
+    assert (made.path / "images.npy").is_file()
+    with pytest.raises(ConfigError, match="numbered files"):
+        numbered_layout("cebr")

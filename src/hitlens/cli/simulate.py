@@ -18,9 +18,13 @@ def simulate(
         typer.Option(
             "--output",
             "-o",
-            dir_okay=False,
-            help="File to write: .h5 for the native layout, else the detector's own (cebr: .txt, .txt.gz).",
+            help="File to write: .h5 for the native layout, else the detector's own (cebr: .txt, .txt.gz; "
+            "nova: a folder for neutrino1.h5, neutrino2.h5, ...).",
         ),
+    ] = None,
+    files: Annotated[
+        int | None,
+        typer.Option(min=1, help="Numbered files of the detector's own layout to write into the folder."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed; the same events whatever the number of workers.")] = 1,
     workers: Annotated[int | None, typer.Option(help="Threads; all cores when not given.")] = None,
@@ -62,14 +66,19 @@ def simulate(
         return
     if output is None and compare is None:
         raise ConfigError("Nothing to write. Give --output FILE for events, or --compare PAGE.html.")
+    if files is not None and output is None:
+        raise ConfigError("--files N is used only with --output DIR.")
     if real and compare is None:
         raise ConfigError("--real FILE is used only with --compare PAGE.html.")
     common: dict[str, Any] = {"config": config, "settings": changes, "workers": workers, "force": force}
     if output is not None:
         with _bar(n_events) as advance:
-            made = simulation.simulate_to_file(output, detector, n_events, seed, progress=advance, **common)
-        speed = f"{made.events_per_second:,.0f} events/s"
-        typer.echo(f"{made.n_events:,} events to {made.path} in {made.seconds:.1f} s ({speed})")
+            made = simulation.simulate_output(
+                output, detector, n_events, seed, n_files=files, progress=advance, **common
+            )
+        for file in made:
+            speed = f"{file.events_per_second:,.0f} events/s"
+            typer.echo(f"{file.n_events:,} events to {file.path} in {file.seconds:.1f} s ({speed})")
     if compare is not None:
         with _bar(n_events) as advance:
             result = simulation.compare_simulation(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -53,3 +53,39 @@ def written_whole(path: Path | str) -> Iterator[Path]:
     except BaseException:
         remove(partial)
         raise
+
+
+@contextmanager
+def files_written_whole(folder: Path | str, outdated: Iterable[Path] = ()) -> Iterator[Path]:
+    """Give a temporary folder to write files in; they come into the folder at the end, all or none.
+
+    Args:
+        folder: where the files belong; made where it is missing, else its other files stay.
+        outdated: files to remove when the new ones are whole.
+
+    Examples:
+        >>> import tempfile
+        >>> target = Path(tempfile.mkdtemp()) / "parts"
+        >>> with files_written_whole(target) as name:
+        ...     _ = (name / "1.txt").write_text("one")
+        ...     target.exists()
+        False
+        >>> [path.name for path in target.iterdir()]
+        ['1.txt']
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = temporary_name(folder.absolute())
+    remove(partial)
+    partial.mkdir()
+    try:
+        yield partial
+        for path in outdated:
+            remove(path)
+        if folder.exists():
+            for path in partial.iterdir():
+                path.replace(folder / path.name)
+        else:
+            partial.replace(folder)
+    finally:
+        remove(partial)

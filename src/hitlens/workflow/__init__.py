@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hitlens.config import load_config
+    from hitlens.workflow.crossvalidation import cross_validate
     from hitlens.workflow.data import convert, iterate_events, open_writer, read_events
     from hitlens.workflow.evaluation import evaluate_run
     from hitlens.workflow.fetching import fetch
     from hitlens.workflow.inspection import inspect_files
     from hitlens.workflow.prediction import open_model, predict_events, predict_files
-    from hitlens.workflow.simulation import simulate, simulate_to_file
+    from hitlens.workflow.simulation import simulate, simulate_to_file, simulate_to_files
     from hitlens.workflow.studies import train_study
     from hitlens.workflow.training import train
 
 __all__ = [
     "convert",
+    "cross_validate",
     "evaluate_run",
     "fetch",
     "inspect_files",
@@ -33,6 +35,7 @@ __all__ = [
     "read_events",
     "simulate",
     "simulate_to_file",
+    "simulate_to_files",
     "train",
     "train_study",
 ]
@@ -40,6 +43,7 @@ __all__ = [
 #: Where each function lives; imported at first use, so that reading a file needs no torch.
 _HOMES = {
     "convert": "hitlens.workflow.data",
+    "cross_validate": "hitlens.workflow.crossvalidation",
     "evaluate_run": "hitlens.workflow.evaluation",
     "fetch": "hitlens.workflow.fetching",
     "inspect_files": "hitlens.workflow.inspection",
@@ -52,6 +56,7 @@ _HOMES = {
     "read_events": "hitlens.workflow.data",
     "simulate": "hitlens.workflow.simulation",
     "simulate_to_file": "hitlens.workflow.simulation",
+    "simulate_to_files": "hitlens.workflow.simulation",
     "train": "hitlens.workflow.training",
     "train_study": "hitlens.workflow.studies",
 }

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from hitlens.detector import Description, Detector, Simulator
+from hitlens import __version__
+from hitlens.detector import Description, Detector, Layout, Simulator, Writer
 from hitlens.detectors import get_detector
 from hitlens.errors import ConfigError, NotFoundError
 from hitlens.events import Events, concat
+from hitlens.io.atomic import files_written_whole
 from hitlens.settings import load_settings
 from hitlens.simulate.comparison import Comparison
 from hitlens.workflow.data import open_writer, read_events
+from hitlens.workflow.sources import NATIVE_SUFFIXES
 
 #: Settings of a simulator: itself, a YAML file that states what differs from the defaults, or the defaults.
 ConfigSource = Description | Path | str | None
+#: Beside numbered files, which have no place for it: how they were made.
+SIMULATION_RECORD = "simulation.json"
 #: Called with the number of events made since the last call.
 Progress = Callable[[int], object]
 
@@ -121,6 +128,144 @@ def simulate_to_file(
         for block in blocks:
             writer.write(block)
     return SimulatedFile(path, n_events, time.perf_counter() - start)
+
+
+def simulate_to_files(
+    folder: Path | str,
+    detector: str,
+    n_events: int,
+    n_files: int,
+    seed: int = 1,
+    *,
+    config: ConfigSource = None,
+    settings: Iterable[str] = (),
+    workers: int | None = None,
+    progress: Progress | None = None,
+    force: bool = False,
+) -> list[SimulatedFile]:
+    """Write simulated events to the numbered files of a detector's own layout, all or none of them.
+
+    Beside them comes `SIMULATION_RECORD`, which says how they were made. An event is the same whatever the
+    number of files.
+
+    Args:
+        folder: where the files go, for example ``DIR`` for ``DIR/neutrino1.h5``, ``DIR/neutrino2.h5``, ...
+        detector: name of the detector.
+        n_events: how many in all; files differ by one event at most.
+        n_files: how many files.
+        seed: of all random numbers, 0 or more.
+        config: as `simulate`.
+        settings: as `simulate`.
+        workers: as `simulate`.
+        progress: as `simulate`.
+        force: replace the numbered files that are there, all of them: none of another sample stays.
+
+    Raises:
+        NotFoundError: as `simulate`.
+        ConfigError: as `simulate`; or there are such files, the detector has no numbered files, or there are
+            fewer events than files.
+    """
+    folder = Path(folder)
+    layout = numbered_layout(detector)
+    if not 1 <= n_files <= n_events:
+        raise ConfigError(f"The number of files must be from 1 to that of the events. Got {n_files}.")
+    outdated = layout.parts_in(folder)
+    if folder.is_file() or (outdated and not force):
+        there = f"holds {len(outdated)} files such as {outdated[0].name}" if outdated else "is a file"
+        raise ConfigError(f"{folder} {there}. Choose another name, or replace them with --force.")
+    simulator = get_simulator(detector)
+    model = _settings(simulator, config, settings)
+    record = {"hitlens": __version__, **_provenance(model, n_events, seed), "n_files": n_files}
+    blocks = _blocks(simulator, model, n_events, seed, workers, progress)
+    made = []
+    with files_written_whole(folder, outdated) as partial:
+        for number, n_in_file in enumerate(_shares(n_events, n_files), 1):
+            start = time.perf_counter()
+            name = layout.part_name(number)
+            with open_writer(partial / name, detector, layout=layout.name) as writer:
+                blocks = _write_first(writer, blocks, n_in_file)
+            made.append(SimulatedFile(folder / name, n_in_file, time.perf_counter() - start))
+        (partial / SIMULATION_RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    return made
+
+
+def simulate_output(
+    path: Path | str,
+    detector: str,
+    n_events: int,
+    seed: int = 1,
+    *,
+    n_files: int | None = None,
+    config: ConfigSource = None,
+    settings: Iterable[str] = (),
+    workers: int | None = None,
+    progress: Progress | None = None,
+    force: bool = False,
+) -> list[SimulatedFile]:
+    """Write simulated events to one file, or to the numbered files of a folder.
+
+    Args:
+        path: a name for `simulate_to_file`; or a folder, for `simulate_to_files`, where ``n_files`` is given
+            or the name has no ending and the detector has numbered files.
+        detector: name of the detector.
+        n_events: how many in all.
+        seed: of all random numbers, 0 or more.
+        n_files: how many numbered files; one where a folder is named without it.
+        config: as `simulate`.
+        settings: as `simulate`.
+        workers: as `simulate`.
+        progress: as `simulate`.
+        force: replace what exists.
+
+    Raises:
+        NotFoundError: as `simulate`.
+        ConfigError: as `simulate_to_file` and `simulate_to_files`; or a number of files for the name of one.
+    """
+    path = Path(path)
+    options: dict[str, Any] = {"config": config, "settings": settings, "workers": workers}
+    options |= {"progress": progress, "force": force}
+    numbered = any(layout.parts and layout.open_writer for layout in get_detector(detector).layouts)
+    if n_files is None and not (numbered and (path.is_dir() or not path.suffix)):
+        return [simulate_to_file(path, detector, n_events, seed, **options)]
+    if path.name.endswith(NATIVE_SUFFIXES):
+        raise ConfigError(f"{path} is the name of one file; {n_files} files need the name of a folder.")
+    return simulate_to_files(path, detector, n_events, n_files or 1, seed, **options)
+
+
+def numbered_layout(detector: str) -> Layout:
+    """Return the layout of a detector whose samples are numbered files.
+
+    Raises:
+        NotFoundError: no such detector.
+        ConfigError: it has no such layout.
+
+    Examples:
+        >>> numbered_layout("nova").part_name(3)
+        'neutrino3.h5'
+    """
+    for layout in get_detector(detector).layouts:
+        if layout.parts and layout.open_writer is not None:
+            return layout
+    raise ConfigError(
+        f"Detector '{detector}' has no layout of numbered files. Give the name of one file, such as "
+        "events.h5."
+    )
+
+
+def _shares(n_events: int, n_files: int) -> list[int]:
+    return [n_events // n_files + (k < n_events % n_files) for k in range(n_files)]
+
+
+def _write_first(writer: Writer, blocks: Iterator[Events], n_events: int) -> Iterator[Events]:
+    """Write so many events; return the blocks of those that come after them."""
+    n_left = n_events
+    while n_left:
+        block = next(blocks)
+        writer.write(block.select(slice(0, n_left)) if len(block) > n_left else block)
+        if len(block) > n_left:
+            return chain([block.select(slice(n_left, None))], blocks)
+        n_left -= len(block)
+    return blocks
 
 
 def compare_simulation(
@@ -238,9 +383,9 @@ def _blocks(
 
 def _counted(blocks: Iterator[Events], progress: Progress | None) -> Iterator[Events]:
     for block in blocks:
-        yield block
         if progress is not None:
             progress(len(block))
+        yield block
 
 
 def available_cores() -> int:
