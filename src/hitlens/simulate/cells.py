@@ -1,4 +1,4 @@
-"""Deposits into the cells of a segmented detector: planes one behind the other, cells along x and y in turn."""
+"""Deposits into the cells of a segmented detector: planes one behind the other, cells along x and y."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class Segmentation(BaseModel):
         plane_cm: thickness of a plane.
         cell_cm: width of a cell.
         wall_cm: width of the wall between two cells, in which nothing makes light.
+        gap_cm: the same between two planes.
         n_planes: planes of the detector; the first starts at z = 0.
         n_cells: cells of a plane; the middle is at 0.
 
@@ -35,6 +36,7 @@ class Segmentation(BaseModel):
     plane_cm: PositiveFloat
     cell_cm: PositiveFloat
     wall_cm: float = Field(default=0.0, ge=0)
+    gap_cm: float = Field(default=0.0, ge=0)
     n_planes: PositiveInt
     n_cells: PositiveInt
 
@@ -71,6 +73,7 @@ class _Window(NamedTuple):
     plane_cm: float
     cell_cm: float
     wall_cm: float
+    gap_cm: float
     n_planes: int
     n_cells: int
     planes: int
@@ -96,7 +99,14 @@ def collect(
         crosstalk: share of a cell's light seen by its two neighbours in the plane together.
     """
     numbers = _Window(
-        grid.plane_cm, grid.cell_cm, grid.wall_cm, grid.n_planes, grid.n_cells, window[0], window[1]
+        grid.plane_cm,
+        grid.cell_cm,
+        grid.wall_cm,
+        grid.gap_cm,
+        grid.n_planes,
+        grid.n_cells,
+        window[0],
+        window[1],
     )
     place, light, counts = _collect(
         deposits.x_cm, deposits.y_cm, deposits.z_cm, deposits.light_mev, offsets, corner, numbers, crosstalk
@@ -104,6 +114,12 @@ def collect(
     event = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
     plane, cell = np.divmod(place, np.int32(grid.n_cells))
     return Cells(event, plane, cell, light)
+
+
+@compiled
+def _near_edge(offset: float, length: float, wall: float) -> bool:
+    """Return whether a place is in the wall, half of which is on either side of a stretch."""
+    return bool(min(offset, length - offset) < 0.5 * wall)
 
 
 @compiled
@@ -118,8 +134,9 @@ def _cell_of(x: float, y: float, z: float, corner: NDArray[np.int64], window: _W
     across = cell - corner[1 + plane % 2]
     if across < 0 or across >= window.cells or cell < 0 or cell >= window.n_cells:
         return -1
-    from_wall = (along - cell) * window.cell_cm
-    if min(from_wall, window.cell_cm - from_wall) < 0.5 * window.wall_cm:
+    if _near_edge((along - cell) * window.cell_cm, window.cell_cm, window.wall_cm):
+        return -1
+    if _near_edge(z - plane * window.plane_cm, window.plane_cm, window.gap_cm):
         return -1
     return int(in_window * window.cells + across)
 

@@ -49,11 +49,12 @@ def read_out(
     distance_cm: Float64,
     threshold_pe: float,
     rng: np.random.Generator,
+    gain: Float64 | float = 1.0,
     attenuation_scale: float = 1.0,
 ) -> Float64:
     """Return the calibrated energy of cells, MeV; 0 for those below threshold.
 
-    The calibration knows the fibre as it should be and the distance to the readout.
+    The calibration knows the fibre as it should be, the distance to the readout and the gain of each cell.
 
     Args:
         fibre: the fibre.
@@ -61,6 +62,7 @@ def read_out(
         distance_cm: to the readout, shape (cell,).
         threshold_pe: photo-electrons below which nothing is recorded.
         rng: random stream.
+        gain: times the light yield, shape (cell,); not 0.
         attenuation_scale: times the attenuation that light suffers, not the one that is corrected for.
 
     Examples:
@@ -69,12 +71,11 @@ def read_out(
         >>> bool((abs(seen - 8.0) < 3).all())
         True
     """
-    yields = fibre.photo_electrons_per_mev * light_mev
-    mean = yields * transmission(fibre, distance_cm * attenuation_scale)
+    yields = np.broadcast_to(fibre.photo_electrons_per_mev * gain, light_mev.shape)
+    mean = yields * light_mev * transmission(fibre, distance_cm * attenuation_scale)
     looked_at = mean > _HOPELESS * threshold_pe
     energy = np.zeros(len(light_mev))
     counts = rng.poisson(mean[looked_at]).astype(np.float64)
     counts[counts < threshold_pe] = 0.0
-    nominal = fibre.photo_electrons_per_mev * transmission(fibre, distance_cm[looked_at])
-    energy[looked_at] = counts / nominal
+    energy[looked_at] = counts / (yields[looked_at] * transmission(fibre, distance_cm[looked_at]))
     return energy

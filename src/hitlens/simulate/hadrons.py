@@ -43,9 +43,9 @@ class Cascade(BaseModel):
     Attributes:
         charge_exchange: chance of a charged pion's interaction to make a neutral one.
         absorption: chance of a pion below 600 MeV to be absorbed; a third of it above.
-        proton_share: share of protons among the nucleons knocked out.
+        proton_share: mean share of protons among the nucleons knocked out; it differs between interactions.
         nucleon_mev: mean kinetic energy of a nucleon knocked out.
-        binding_mev: energy it costs to free one, unseen.
+        binding_mev: mean energy it costs to free one, unseen.
         neutron_unseen: chance of a slow neutron to leave nothing.
         neutron_spot_mev: range of the energy that a slow neutron leaves where it is seen, uniform.
         neutron_way_cm: the spot is at most so far from the neutron's start.
@@ -55,9 +55,9 @@ class Cascade(BaseModel):
 
     charge_exchange: float = Field(default=0.12, ge=0, le=1)
     absorption: float = Field(default=0.3, ge=0, le=1)
-    proton_share: float = Field(default=0.45, ge=0, le=1)
-    nucleon_mev: PositiveFloat = 60.0
-    binding_mev: float = Field(default=12.0, ge=0)
+    proton_share: float = Field(default=0.65, ge=0, le=1)
+    nucleon_mev: PositiveFloat = 90.0
+    binding_mev: float = Field(default=6.0, ge=0)
     neutron_unseen: float = Field(default=0.5, ge=0, le=1)
     neutron_spot_mev: tuple[PositiveFloat, PositiveFloat] = (2.0, 20.0)
     neutron_way_cm: PositiveFloat = 50.0
@@ -203,8 +203,9 @@ def _share(
 ) -> None:
     """Share energy among pions, where there is enough, and nucleons; the rest is unseen."""
     pion = MASSES_MEV[PION]
+    protons = rng.random() ** (1.0 / max(cascade.proton_share, 1e-3) - 1.0)
     for _ in range(_MOST_SECONDARIES):
-        energy -= cascade.binding
+        energy -= cascade.binding * rng.standard_exponential()
         if energy < 5.0:
             return
         if energy > 450.0 and rng.random() < 0.6:
@@ -214,7 +215,7 @@ def _share(
             energy -= total
             continue
         kinetic = min(cascade.nucleon * (1.0 + energy / 2000.0) * rng.standard_exponential(), energy)
-        kind = PROTON if rng.random() < cascade.proton_share else NEUTRON
+        kind = PROTON if rng.random() < protons else NEUTRON
         push(record, kind, place, _forward(way, kinetic, MASSES_MEV[kind], rng), kinetic)
         energy -= kinetic
 

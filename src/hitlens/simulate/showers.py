@@ -21,12 +21,16 @@ from hitlens.simulate.tracks import outside
 
 Float64 = NDArray[np.float64]
 
+#: Spread along the shower of the spots of one clump.
+_CLUMP_CM = 3.0
+
 
 class Shower(BaseModel):
     """How electromagnetic showers look.
 
     Attributes:
-        spot_mev: mean energy of a spot, exponential; the spots make the shower's fluctuations.
+        spot_mev: mean energy of a spot of the core; the spots make the shower's fluctuations.
+        clump: mean number of spots at the same depth: what one particle of the shower leaves.
         profile: b of the gamma profile.
         depth: what is added to ln(E / E_c) for the depth of the maximum in X0.
         depth_spread: relative spread of that depth at 1 GeV; it falls with the logarithm of the energy.
@@ -34,21 +38,26 @@ class Shower(BaseModel):
         core: width of the core at the start, Moliere radii.
         core_growth: its growth until the maximum.
         tail: width of the tail, Moliere radii.
-        tail_share: share of the energy in the tail at the maximum; it grows with depth.
+        tail_growth: its growth until the maximum.
+        tail_share: share of the energy in the tail.
+        tail_spots: energy of the tail's spots over that of the core's: photons that went apart end in clumps.
         conversion: mean way of a photon to its pair, X0.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     spot_mev: PositiveFloat = 3.0
+    clump: float = Field(default=6.0, ge=1)
     profile: PositiveFloat = 0.5
     depth: float = -0.5
     depth_spread: float = Field(default=0.25, ge=0, lt=1)
     first_track: PositiveFloat = 0.5
-    core: PositiveFloat = 0.05
-    core_growth: float = Field(default=0.06, ge=0)
-    tail: PositiveFloat = 0.5
-    tail_share: float = Field(default=0.25, ge=0, le=1)
+    core: PositiveFloat = 0.02
+    core_growth: float = Field(default=0.02, ge=0)
+    tail: PositiveFloat = 0.4
+    tail_growth: float = Field(default=0.4, ge=0)
+    tail_share: float = Field(default=0.45, ge=0, le=1)
+    tail_spots: PositiveFloat = 2.0
     conversion: PositiveFloat = 1.29
 
 
@@ -56,6 +65,7 @@ class ShowerConstants(NamedTuple):
     """The numbers of a `Shower` in the form the compiled kernels take."""
 
     spot: float
+    clump: float
     profile: float
     depth: float
     depth_spread: float
@@ -63,7 +73,9 @@ class ShowerConstants(NamedTuple):
     core: float
     core_growth: float
     tail: float
+    tail_growth: float
     tail_share: float
+    tail_spots: float
     conversion: float
 
 
@@ -71,6 +83,7 @@ def shower_constants(shower: Shower) -> ShowerConstants:
     """Return the settings in the form the compiled kernels take."""
     return ShowerConstants(
         spot=shower.spot_mev,
+        clump=shower.clump,
         profile=shower.profile,
         depth=shower.depth,
         depth_spread=shower.depth_spread,
@@ -78,7 +91,9 @@ def shower_constants(shower: Shower) -> ShowerConstants:
         core=shower.core,
         core_growth=shower.core_growth,
         tail=shower.tail,
+        tail_growth=shower.tail_growth,
         tail_share=shower.tail_share,
+        tail_spots=shower.tail_spots,
         conversion=shower.conversion,
     )
 
@@ -116,8 +131,12 @@ def add_shower(
     left = energy - _first_track(start, n_tracks, box, owner, matter, shower, record, rng)
     if left <= 0.0:
         return
-    n_spots = min(1 + rng.poisson(left / shower.spot), MOST_SPOTS)
-    light = left / n_spots
+    in_tail = shower.tail_share / shower.tail_spots
+    number = 1.0 - shower.tail_share + in_tail  # of spots, times the energy of one
+    chance = in_tail / number
+    mean_spots = left / shower.spot * number
+    n_spots = min(rng.poisson(mean_spots) if mean_spots > 1.0 else 1, MOST_SPOTS)
+    light = shower.spot * max(mean_spots / MOST_SPOTS, 1.0) if mean_spots > 1.0 else left
     ratio = energy / matter.critical_energy
     log_ratio = np.log(max(ratio, 1.2))
     spread = shower.depth_spread * 2.46 / max(log_ratio, 1.2)
@@ -127,33 +146,33 @@ def add_shower(
     shape = 1.0 + shower.profile * depth
     deepest = depth * matter.radiation_length
     way = (start[3], start[4], start[5])
-    for _ in range(n_spots):
-        z = scale * rng.standard_gamma(shape)
-        r = _distance(z / max(deepest, 10.0), matter, shower, rng)
-        azimuth = 2 * np.pi * rng.random()
-        px, py, pz = turned(way, 0.0, 1.0, azimuth)
-        energy_here = light * rng.standard_exponential()
+    clump = 0.0
+    for k in range(n_spots):
+        if k == 0 or rng.random() * shower.clump < 1.0:
+            clump = scale * rng.standard_gamma(shape)
+        z = max(clump + _CLUMP_CM * rng.standard_normal(), 0.0)
+        at = min(z / max(deepest, 10.0), 4.0)
+        width, here = shower.core + shower.core_growth * at, light * (0.4 + 1.2 * rng.random())
+        if rng.random() < chance:
+            width = shower.tail + shower.tail_growth * at
+            here = light * shower.tail_spots * rng.standard_exponential()
+        r = matter.moliere_radius * width * _distance(rng)
+        px, py, pz = turned(way, 0.0, 1.0, 2 * np.pi * rng.random())
         add_spot(
             record,
             owner,
             start[0] + z * way[0] + r * px,
             start[1] + z * way[1] + r * py,
             start[2] + z * way[2] + r * pz,
-            energy_here,
+            here,
         )
 
 
 @compiled
-def _distance(
-    depth: float, matter: MatterConstants, shower: ShowerConstants, rng: np.random.Generator
-) -> float:
-    """Draw the distance from the axis at a depth in units of the shower's maximum, cm."""
-    depth = min(depth, 4.0)
-    width = shower.core + shower.core_growth * depth
-    if rng.random() < min(shower.tail_share * (0.4 + 0.6 * depth), 0.9):
-        width = shower.tail * (0.6 + 0.4 * depth)
-    u = min(rng.random(), 0.97)
-    return float(matter.moliere_radius * width * np.sqrt(u / (1.0 - u)))
+def _distance(rng: np.random.Generator) -> float:
+    """Draw the distance from the axis over the width: 2 r / (r^2 + 1)^2, cut where 3 % are left."""
+    u = 0.97 * rng.random()
+    return float(np.sqrt(u / (1.0 - u)))
 
 
 @compiled

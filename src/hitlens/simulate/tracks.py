@@ -64,7 +64,7 @@ def _straggled(mean: float, step: float, matter: MatterConstants, rng: np.random
     spread = matter.straggling / np.sqrt(step) / 2.2214
     normal = rng.standard_normal()
     moyal = -np.log(normal * normal + 1e-30) - _MOYAL_MEAN
-    return mean * max(1.0 + spread * moyal, 0.05)
+    return float(mean * max(1.0 + spread * moyal, 0.05))
 
 
 @compiled

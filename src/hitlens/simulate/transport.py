@@ -77,7 +77,7 @@ class Transport(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    step_cm: PositiveFloat = 1.11
+    step_cm: PositiveFloat = 0.8
     michel_fraction: float = Field(default=0.1, ge=0, le=1)
     matter: Matter = Matter()
     shower: Shower = Shower()

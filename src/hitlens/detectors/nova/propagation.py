@@ -20,7 +20,7 @@ from hitlens.simulate.transport import Transport, kinds_of, propagate
 Float64 = NDArray[np.float64]
 
 #: The far detector: cells of 3.97 cm and planes of 6.66 cm, 15 m across and 60 m long.
-FAR_DETECTOR = Segmentation(plane_cm=6.66, cell_cm=3.97, wall_cm=0.4, n_planes=896, n_cells=384)
+FAR_DETECTOR = Segmentation(plane_cm=6.66, cell_cm=3.97, wall_cm=0.4, gap_cm=0.72, n_planes=896, n_cells=384)
 #: Planes before the vertex, planes and cells in all that are looked at about it.
 _BEFORE, _WINDOW = 20, (224, 176)
 

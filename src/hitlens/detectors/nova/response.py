@@ -34,9 +34,10 @@ class Readout(Description):
     """From energy in a cell to its record.
 
     Attributes:
-        visible_fraction: share of the energy lost in a cell that makes light, the walls between cells left
-            out: the rest is lost in the plastic between planes.
+        visible_fraction: share of the energy lost inside a cell that makes light; walls between cells and
+            between planes make none.
         fibre: light to the readout.
+        cell_spread: relative spread of the light from cell to cell, drawn from the seed; calibration knows it.
         pigtail_cm: fibre between the end of a cell and its readout.
         threshold_pe: photo-electrons below which nothing is recorded.
         crosstalk: share of a cell's light seen by its two neighbours together.
@@ -45,8 +46,9 @@ class Readout(Description):
         noise_mev: mean energy of a noise hit above the lowest energy recorded there.
     """
 
-    visible_fraction: PositiveFloat = 0.815
-    fibre: Fibre = Fibre(photo_electrons_per_mev=16.0)
+    visible_fraction: PositiveFloat = 0.915
+    fibre: Fibre = Fibre(photo_electrons_per_mev=19.0, long_cm=800.0)
+    cell_spread: float = Field(default=0.15, ge=0, lt=0.3)
     pigtail_cm: float = Field(default=30.0, ge=0)
     threshold_pe: PositiveFloat = 17.0
     crosstalk: float = Field(default=0.015, ge=0, lt=0.5)
@@ -117,10 +119,19 @@ def distances_cm(readout: Readout, grid: Segmentation, vertex_cm: Float64) -> Fl
 
 
 @lru_cache(maxsize=4)
-def dead_cells(fraction: float, n_planes: int, n_cells: int, seed: int) -> NDArray[np.bool_]:
-    """Return which cells are dead for this seed, shape (plane, cell)."""
+def cell_gains(dead_fraction: float, spread: float, shape: tuple[int, int], seed: int) -> Float64:
+    """Return each cell's light over the usual for this seed, 0 for a dead one, shape (plane, cell).
+
+    Args:
+        dead_fraction: share of dead cells.
+        spread: relative standard deviation of the others.
+        shape: planes and cells of the detector.
+        seed: of the whole sample.
+    """
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2**32 - 1,)))
-    return rng.random((n_planes, n_cells)) < fraction
+    dead = rng.random(shape) < dead_fraction
+    gains = np.clip(rng.normal(1.0, spread, shape), 0.4, 1.6)
+    return np.where(dead, 0.0, gains)
 
 
 def record_hits(
@@ -128,7 +139,7 @@ def record_hits(
     nuisance: Nuisance,
     cells: Cells,
     distance_cm: Float64,
-    dead: NDArray[np.bool_],
+    gains: Float64,
     rng: np.random.Generator,
 ) -> Hits:
     """Return the cells that are recorded, with calibrated energies.
@@ -138,10 +149,11 @@ def record_hits(
         nuisance: departures from them.
         cells: energy by cell.
         distance_cm: to the readout, shape (event, 2).
-        dead: cells that record nothing, shape (plane, cell).
+        gains: light of each cell over the usual, 0 for a dead one, shape (plane, cell).
         rng: random stream.
     """
-    alive = ~dead[cells.plane, cells.cell]
+    gain = gains[cells.plane, cells.cell]
+    alive = gain > 0
     event, plane, cell = cells.event[alive], cells.plane[alive], cells.cell[alive]
     energy = read_out(
         readout.fibre,
@@ -149,6 +161,7 @@ def record_hits(
         distance_cm[event, plane % 2],
         readout.threshold_pe,
         rng,
+        gain[alive],
         nuisance.attenuation_scale,
     )
     seen = energy > 0

@@ -33,7 +33,7 @@ from hitlens.detectors.nova.response import (
     Nuisance,
     Pixels,
     Readout,
-    dead_cells,
+    cell_gains,
     distances_cm,
     pixel_maps,
     record_hits,
@@ -110,7 +110,7 @@ def simulate_interactions(
         interactions: what happened.
         particles: what came out.
         vertex_cm: shape (event, 3).
-        seed: of the whole sample, for the dead cells.
+        seed: of the whole sample, for the gains of the cells.
         transport_rng: random stream of the particles' ways.
         readout_rng: random stream of the readout.
     """
@@ -119,8 +119,10 @@ def simulate_interactions(
     deposits = deposit(config.transport, tracked, vertex_cm, transport_rng)
     cells = collect_cells(deposits, tracked, vertex_cm, readout.crosstalk)
     distance = distances_cm(readout, FAR_DETECTOR, vertex_cm)
-    dead = dead_cells(readout.dead_fraction, FAR_DETECTOR.n_planes, FAR_DETECTOR.n_cells, seed)
-    hits = record_hits(readout, config.nuisance, cells, distance, dead, readout_rng)
+    gains = cell_gains(
+        readout.dead_fraction, readout.cell_spread, (FAR_DETECTOR.n_planes, FAR_DETECTOR.n_cells), seed
+    )
+    hits = record_hits(readout, config.nuisance, cells, distance, gains, readout_rng)
     pixels = pixel_maps(readout, hits, distance, n_events, readout_rng)
     states = [
         final_states(interactions.interaction, *count_prongs(deposits, tracked, n_events, least))
