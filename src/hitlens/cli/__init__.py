@@ -10,6 +10,7 @@ import typer
 
 from hitlens import __version__
 from hitlens.cli.convert import convert
+from hitlens.cli.crossvalidate import crossvalidate
 from hitlens.cli.evaluate import evaluate
 from hitlens.cli.fetch import fetch
 from hitlens.cli.gallery import gallery
@@ -31,7 +32,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (simulate, fetch, convert, inspect, recipes, train, predict, evaluate, report, gallery):
+COMMANDS = (
+    *(simulate, fetch, convert, inspect, recipes),
+    *(train, crossvalidate, predict, evaluate, report, gallery),
+)
+for command in COMMANDS:
     app.command(command.__name__)(command)
 
 

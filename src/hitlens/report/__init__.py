@@ -4,6 +4,8 @@ __all__ = [
     "captions",
     "comparison",
     "comparison_figures",
+    "crossvalidation_figures",
+    "crossvalidation_page",
     "data_figures",
     "data_page",
     "drawn",
