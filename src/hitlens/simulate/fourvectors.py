@@ -72,7 +72,7 @@ def turn(momentum: Float64, axis: Float64) -> Float64:
         array([2., 0., 0.])
     """
     z = axis / np.sqrt((axis**2).sum(axis=0))
-    # Two reflections make a rotation: one of z or x, one that takes -z or z, whichever is further, to the axis.
+    # Two reflections make a rotation: of z or x, then the one that takes -z or z, the further, to the axis.
     forward = z[2] >= 0.0
     half = z.copy()
     half[2] += np.where(forward, 1.0, -1.0)
