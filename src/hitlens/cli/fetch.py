@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from hitlens.io.fetch import FetchedFile
+
 
 def fetch(
-    detector: Annotated[str, typer.Argument(help="Name of the detector, for example cebr, or its YAML file.")],
+    detector: Annotated[str, typer.Argument(help="Name of the detector, for example cebr.")],
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[FILE]...", help="Which of its files; all when not given.")
     ] = None,
+    files: Annotated[
+        str | None,
+        typer.Option(metavar="NUMBERS", help="Which files of a numbered series: 1-25, or 1,3,7-9."),
+    ] = None,
+    parallel: Annotated[int, typer.Option(min=1, help="Files downloaded at a time.")] = 4,
     url: Annotated[str | None, typer.Option(help="Download from this address in place of the usual.")] = None,
     folder: Annotated[
         Path | None,
@@ -39,19 +47,33 @@ def fetch(
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     from hitlens.workflow.fetching import fetch as fetch_files
+    from hitlens.workflow.fetching import read_numbers
 
+    numbers = read_numbers(files) if files is not None else ()
     pooch.get_logger().setLevel("WARNING")
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        tasks = {}
+    there: list[FetchedFile] = []
+    try:
+        with Progress(*columns, console=Console(stderr=True)) as bar:
+            tasks = {}
 
-        def show(name: str, n_bytes: int, n_total: int | None) -> None:
-            if name not in tasks:
-                tasks[name] = bar.add_task(name, total=n_total)
-            bar.update(tasks[name], completed=n_bytes, total=n_total)
+            def show(name: str, n_bytes: int, n_total: int | None) -> None:
+                if name not in tasks:
+                    tasks[name] = bar.add_task(name, total=n_total)
+                bar.update(tasks[name], completed=n_bytes, total=n_total)
 
-        fetched = fetch_files(
-            detector, names or (), url=url, accept=accept, folder=folder, lock=lock, progress=show
-        )
-    for file in fetched:
-        typer.echo(f"{file.path}  {file.n_bytes:,} bytes  sha256 {file.sha256}  {file.status}")
+            fetch_files(
+                detector,
+                names or (),
+                numbers=numbers,
+                url=url,
+                accept=accept,
+                folder=folder,
+                lock=lock,
+                parallel=parallel,
+                progress=show,
+                finished=there.append,
+            )
+    finally:  # also where others failed
+        for file in there:
+            typer.echo(f"{file.path}  {file.n_bytes:,} bytes  sha256 {file.sha256}  {file.status}")
