@@ -6,6 +6,7 @@ from hitlens.evaluate.evaluation import evaluate
 from hitlens.evaluate.predictions import Predictions, read_predictions, value_column, write_predictions
 from hitlens.evaluate.results import (
     BaselineResult,
+    BestCut,
     Curve,
     Histogram,
     Map,
@@ -24,6 +25,7 @@ from hitlens.evaluate.results import (
 __all__ = [
     "BaselineColumns",
     "BaselineResult",
+    "BestCut",
     "Curve",
     "EvaluateConfig",
     "Histogram",

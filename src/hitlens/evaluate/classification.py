@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -13,15 +12,19 @@ from hitlens import metrics
 from hitlens.detector import Task
 from hitlens.errors import DataError
 from hitlens.evaluate.baselines import TRIVIAL, BaselineColumns, class_shares
+from hitlens.evaluate.class_curves import (
+    calibration_curves,
+    choose_cut,
+    cut_curve,
+    roc_curve,
+    score_histograms,
+)
 from hitlens.evaluate.class_measures import called, class_measures
 from hitlens.evaluate.compare import compare, measure
 from hitlens.evaluate.context import Context
-from hitlens.evaluate.results import BaselineResult, Curve, Histogram, SliceResult, TaskResult
+from hitlens.evaluate.results import BaselineResult, BestCut, Curve, SliceResult, TaskResult
 from hitlens.evaluate.slices import slice_results
 from hitlens.metrics.interval import Interval
-
-#: Points kept of a curve: more than a figure can show.
-_N_POINTS = 300
 
 #: Score from which a physics method calls an event signal.
 BASELINE_CUT = 0.5
@@ -68,8 +71,14 @@ def evaluate_classification(head: Task, context: Context) -> TaskResult:
         confusion=_confusion(head, sample, config.cut),
         slices=_slices(head, sample, methods, context),
         baselines=tuple(_baseline_result(head, sample, one, context) for one in methods),
-        curves=_curves(head, sample, methods),
-        histograms=_histograms(head, sample),
+        curves=_curves(head, sample, methods, config.level),
+        histograms=score_histograms(
+            head,
+            sample.y_true,
+            sample.scores,
+            [one.select(sample.rows) for one in context.binned if one.variable.labels],
+        ),
+        best_cut=_best_cut(head, sample, context),
     )
 
 
@@ -198,7 +207,9 @@ def _slices_of(
     right = called(scores, context.config.cut) == y_true
     groups: list[tuple[str, str, NDArray[np.bool_]]] = [("accuracy", "", np.ones(len(y_true), dtype=bool))]
     if head.kind == "binary":
-        groups += [("signal_efficiency", "", y_true == 1), ("background_rejection", "", y_true == 0)]
+        answer = called(scores, context.config.cut)
+        groups += [("signal_efficiency", "", y_true == 1), ("purity", "", answer == 1)]
+        groups += [("background_rejection", "", y_true == 0)]
     else:
         groups += [("efficiency", name, y_true == k) for k, name in enumerate(head.class_names)]
 
@@ -216,59 +227,23 @@ def _slices_of(
     return slice_results(binned, method, measured, per_bin, min_events=context.config.min_events)
 
 
-def _curves(head: Task, sample: _Sample, methods: list[_Method]) -> tuple[Curve, ...]:
-    if head.kind != "binary" or len(set(sample.y_true.tolist())) < 2:
+def _curves(head: Task, sample: _Sample, methods: list[_Method], level: float) -> tuple[Curve, ...]:
+    if len(set(sample.y_true.tolist())) < 2:
         return ()
-    scan = metrics.scan_cuts(sample.y_true, sample.scores, np.linspace(0, 1, 201))
-    some = scan.n_signal + scan.n_background > 0
-    found = [_roc("roc model", sample.y_true, sample.scores)]
+    calibration = calibration_curves(head, sample.y_true, sample.scores, level)
+    if head.kind != "binary":
+        return calibration
+    found = [roc_curve("roc model", sample.y_true, sample.scores)]
     for method in methods:
         y_true = sample.y_true[method.among]
         if not method.trivial and len(set(y_true.tolist())) == 2:
-            found.append(_roc(f"roc {method.name}", y_true, method.scores))
-    columns = {
-        "cut": scan.thresholds,
-        "signal_efficiency": scan.signal_efficiency,
-        "purity": scan.purity,
-        "background_rejection": scan.background_rejection,
-    }
-    found.append(Curve("cuts", {name: _numbers(values[some]) for name, values in columns.items()}))
-    return tuple(found)
+            found.append(roc_curve(f"roc {method.name}", y_true, method.scores))
+    return (*found, cut_curve(sample.y_true, sample.scores, level), *calibration)
 
 
-def _roc(name: str, y_true: NDArray[np.int64], scores: NDArray[np.float64]) -> Curve:
-    roc = metrics.roc_curve(y_true, scores)
-    x, y = roc.background_efficiency, roc.signal_efficiency
-    wanted = np.concatenate(
-        [
-            np.searchsorted(x, np.geomspace(1e-6, 1, _N_POINTS // 2)),
-            np.searchsorted(y, np.linspace(0, 1, _N_POINTS // 2)),
-            [0, len(x) - 1],
-        ]
-    )
-    keep = np.unique(np.clip(wanted, 0, len(x) - 1))
-    return Curve(name, {"background_efficiency": _numbers(x[keep]), "signal_efficiency": _numbers(y[keep])})
-
-
-def _numbers(values: NDArray[Any]) -> tuple[float, ...]:
-    return tuple(round(float(value), 9) for value in values)
-
-
-def _histograms(head: Task, sample: _Sample) -> tuple[Histogram, ...]:
-    edges = np.linspace(0, 1, 51)
-    names = head.class_names[1:] if head.kind == "binary" else head.class_names
-    columns = sample.scores.reshape(len(sample.rows), -1)
-    return tuple(
-        Histogram(
-            name=f"score {name}",
-            label=f"score of class {name}",
-            edges=_numbers(edges),
-            counts={
-                true: tuple(
-                    int(n) for n in np.histogram(np.clip(columns[sample.y_true == k, number], 0, 1), edges)[0]
-                )
-                for k, true in enumerate(head.class_names)
-            },
-        )
-        for number, name in enumerate(names)
-    )
+def _best_cut(head: Task, sample: _Sample, context: Context) -> BestCut | None:
+    if head.kind != "binary" or context.validation is None or not len(context.validation):
+        return None
+    chosen_on = _sample(head, replace(context, predictions=context.validation))
+    level = context.config.level
+    return choose_cut((chosen_on.y_true, chosen_on.scores), sample.y_true, sample.scores, level)

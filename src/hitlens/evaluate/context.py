@@ -26,6 +26,8 @@ class Context:
         baselines: columns of physics methods.
         config: settings.
         rng: source of the resamplings.
+        validation: predictions of the validation split, on which a cut may be chosen; None where they are
+            the evaluated ones or there are none.
     """
 
     predictions: Predictions
@@ -36,3 +38,4 @@ class Context:
     baselines: tuple[BaselineColumns, ...]
     config: EvaluateConfig
     rng: np.random.Generator
+    validation: Predictions | None = None

@@ -63,6 +63,7 @@ def evaluate(
         baselines=tuple(baselines),
         config=config,
         rng=np.random.default_rng(config.seed),
+        validation=predictions.split("validation") if config.split == "test" else None,
     )
     now = Reading(datetime.now(UTC).isoformat(timespec="seconds"), config.split, config.cut)
     return Results(

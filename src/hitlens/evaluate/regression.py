@@ -17,8 +17,9 @@ from hitlens.evaluate.baselines import TRIVIAL, BaselineColumns, column_means
 from hitlens.evaluate.compare import Measure, compare, measure
 from hitlens.evaluate.context import Context
 from hitlens.evaluate.predictions import Predictions
-from hitlens.evaluate.results import BaselineResult, Histogram, Map, SliceResult, TaskResult
+from hitlens.evaluate.results import BaselineResult, SliceResult, TaskResult
 from hitlens.evaluate.slices import slice_results
+from hitlens.evaluate.value_maps import migration, residual_histograms, truth_map
 from hitlens.events import evaluate_condition
 from hitlens.metrics.interval import Interval
 
@@ -42,8 +43,6 @@ RELATIVE_METRICS = ("relative_bias", "relative_sd", "relative_resolution")
 
 #: Units for which they are given: a beam's energies lie far above 0, those of decays (MeV) go down to it.
 RELATIVE_UNITS = ("GeV",)
-
-_N_BINS = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +89,12 @@ def evaluate_regression(head: Task, context: Context) -> TaskResult:
     config = context.config
     asked = quantities(head)
     measures = _measures(METRICS, asked, values)
+    single = [q for q in asked if len(q.components) == 1]
+
+    def pair(quantity: Quantity) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        k = quantity.components[0]
+        return values.y_true[..., k].ravel(), values.y_pred[..., k].ravel()
+
     methods = [
         _trivial(head, values, context),
         *(_method(head, values, one) for one in context.baselines if head.name in one.columns),
@@ -110,8 +115,9 @@ def evaluate_regression(head: Task, context: Context) -> TaskResult:
         ),
         slices=_slices(head, values, methods, context),
         baselines=tuple(_baseline_result(measures, values, one, context) for one in methods),
-        histograms=tuple(_residuals(values, q) for q in asked if len(q.components) == 1),
-        maps=tuple(_map(values, q) for q in asked if len(q.components) == 1),
+        histograms=tuple(one for q in single for one in residual_histograms(q.name, q.unit, *pair(q))),
+        maps=tuple(truth_map(q.name, q.unit, *pair(q)) for q in single),
+        migrations=tuple(migration(q.name, q.unit, *pair(q)) for q in single) if len(values.rows) else (),
     )
 
 
@@ -325,39 +331,3 @@ def _slices(head: Task, values: Values, methods: list[_Method], context: Context
             binned, (method.name, method.name), measured, per_bin, min_events=config.min_events
         )
     return tuple(found)
-
-
-def _residuals(values: Values, quantity: Quantity) -> Histogram:
-    k = quantity.components[0]
-    residual = (values.y_pred - values.y_true)[..., k].ravel()
-    half = 5 * metrics.resolution(np.zeros_like(residual), residual) if len(residual) else 1.0
-    edges = np.linspace(-1, 1, _N_BINS + 1) * (half or 1.0)
-    counts = np.histogram(np.clip(residual, edges[0], edges[-1]), edges)[0]
-    return Histogram(
-        name=f"residual {quantity.name}",
-        label=f"predicted - true [{quantity.unit}]" if quantity.unit else "predicted - true",
-        edges=_numbers(edges),
-        counts={"model": tuple(int(n) for n in counts)},
-    )
-
-
-def _map(values: Values, quantity: Quantity) -> Map:
-    k = quantity.components[0]
-    x, y = values.y_true[..., k].ravel(), values.y_pred[..., k].ravel()
-    low, high = (float(x.min()), float(x.max())) if len(x) else (0.0, 1.0)
-    if low == high:
-        low, high = low - 0.5, high + 0.5
-    edges = np.linspace(low, high, _N_BINS + 1)
-    counts = np.histogram2d(x, y, bins=(edges, edges))[0].astype(np.int64)
-    return Map(
-        name=quantity.name,
-        unit=quantity.unit,
-        x_edges=_numbers(edges),
-        y_edges=_numbers(edges),
-        counts=tuple(tuple(int(n) for n in row) for row in counts),
-        n_outside=int(len(x) - counts.sum()),
-    )
-
-
-def _numbers(values: NDArray[Any]) -> tuple[float, ...]:
-    return tuple(round(float(value), 9) for value in values)

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from hitlens.errors import FileFormatError, NotFoundError, choose_from
+from hitlens.evaluate.findings import Dependence, WorstSlice
 from hitlens.io.atomic import written_whole
 from hitlens.metrics.interval import Interval
 
@@ -53,6 +54,7 @@ class SliceResult:
         n_events: events in each bin that the metric counts, shape (bin,).
         values: one a bin; None where there are too few events.
         method_label: the method in words, for legends.
+        bin_labels: names of the bins, where they are kinds of events.
     """
 
     variable: str
@@ -66,6 +68,7 @@ class SliceResult:
     n_events: tuple[int, ...]
     values: tuple[Interval | None, ...]
     method_label: str = ""
+    bin_labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,27 @@ class Map:
 
 
 @dataclass(frozen=True)
+class BestCut:
+    """The cut of highest s / sqrt(s + b) on validation events, with its numbers on the evaluated ones.
+
+    Attributes:
+        cut: score from which an event is called signal.
+        n_validation: events it was chosen on.
+        signal_efficiency: of the evaluated events.
+        purity: of the evaluated events, at their natural prevalence.
+        background_rejection: of the evaluated events.
+        figure_of_merit: s / sqrt(s + b) of the evaluated events.
+    """
+
+    cut: float
+    n_validation: int
+    signal_efficiency: Interval
+    purity: Interval
+    background_rejection: Interval
+    figure_of_merit: float
+
+
+@dataclass(frozen=True)
 class TaskResult:
     """All results of one head.
 
@@ -163,9 +187,13 @@ class TaskResult:
         confusion: classification: events by true class, then predicted class.
         slices: the model and the baselines against quantities of the events.
         baselines: methods without a network on the same events.
-        curves: ROC and cut scan.
+        curves: ROC, cut scan, calibration.
         histograms: scores by true class, residuals.
         maps: truth against prediction.
+        worst_slices: kinds of events on which the model does worst.
+        dependences: on which quantities its performance depends.
+        best_cut: binary: the cut a selection would take; None where there are no validation events.
+        migrations: truth against prediction in few bins, those outside in the outermost ones.
     """
 
     task: str
@@ -183,6 +211,10 @@ class TaskResult:
     curves: tuple[Curve, ...] = ()
     histograms: tuple[Histogram, ...] = ()
     maps: tuple[Map, ...] = ()
+    worst_slices: tuple[WorstSlice, ...] = ()
+    dependences: tuple[Dependence, ...] = ()
+    best_cut: BestCut | None = None
+    migrations: tuple[Map, ...] = ()
 
     def metric(self, name: str, column: str = "") -> MetricResult:
         """Return one of the model's numbers.

@@ -124,6 +124,7 @@ def slice_results(
                     edges=tuple(one.variable.edges),
                     n_events=tuple(n for n, _ in cells),
                     values=values,
+                    bin_labels=tuple(one.variable.labels),
                 )
             )
     return found
