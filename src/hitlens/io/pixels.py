@@ -116,7 +116,7 @@ def to_sparse(images: NDArray[Any]) -> Sparse:
         >>> to_sparse(np.array([[[0, 3], [0, 4]]])).indices.tolist()
         [1, 3]
     """
-    flat = images.reshape(len(images), -1)
+    flat = images.reshape(len(images), int(np.prod(images.shape[1:])))
     hits = np.flatnonzero(flat)
     event, place = np.divmod(hits, max(flat.shape[1], 1))
     indptr = np.searchsorted(event, np.arange(len(flat) + 1))
@@ -124,7 +124,7 @@ def to_sparse(images: NDArray[Any]) -> Sparse:
 
 
 def _matrix(
-    data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[Any], shape: tuple[int, ...]
+    data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[Any], shape: tuple[int, int]
 ) -> Sparse:
     # Both must be 32 bits wide, or both become 64; a block of events has fewer than 2^31 hits.
     return sparse.csr_array((data, indices.astype(np.int32), indptr.astype(np.int32)), shape)
