@@ -48,16 +48,16 @@ class Shower(BaseModel):
 
     spot_mev: PositiveFloat = 3.0
     clump: float = Field(default=6.0, ge=1)
-    profile: PositiveFloat = 0.5
+    profile: PositiveFloat = 0.65
     depth: float = -0.5
     depth_spread: float = Field(default=0.25, ge=0, lt=1)
     first_track: PositiveFloat = 0.5
     core: PositiveFloat = 0.02
     core_growth: float = Field(default=0.02, ge=0)
-    tail: PositiveFloat = 0.4
-    tail_growth: float = Field(default=0.4, ge=0)
-    tail_share: float = Field(default=0.45, ge=0, le=1)
-    tail_spots: PositiveFloat = 2.0
+    tail: PositiveFloat = 0.3
+    tail_growth: float = Field(default=0.2, ge=0)
+    tail_share: float = Field(default=0.35, ge=0, le=1)
+    tail_spots: PositiveFloat = 3.0
     conversion: PositiveFloat = 1.29
 
 

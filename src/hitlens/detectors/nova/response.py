@@ -37,7 +37,7 @@ class Readout(Description):
         visible_fraction: share of the energy lost inside a cell that makes light; walls between cells and
             between planes make none.
         fibre: light to the readout.
-        cell_spread: relative spread of the light from cell to cell, drawn from the seed; calibration knows it.
+        cell_spread: relative spread of the light from cell to cell, drawn from the seed; it is calibrated.
         pigtail_cm: fibre between the end of a cell and its readout.
         threshold_pe: photo-electrons below which nothing is recorded.
         crosstalk: share of a cell's light seen by its two neighbours together.
