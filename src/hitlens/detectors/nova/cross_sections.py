@@ -54,7 +54,7 @@ class CrossSectionConfig(Description):
     res_scale: float = Field(default=1.0, ge=0)
     other_scale: float = Field(default=0.93, ge=0)
     dis_scale: float = Field(default=1.0, ge=0)
-    nc_scale: float = Field(default=0.48, ge=0)
+    nc_scale: float = Field(default=0.49, ge=0)
     electron_elastic_scale: float = Field(default=1.0, ge=0)
 
 

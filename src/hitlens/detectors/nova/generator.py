@@ -41,6 +41,8 @@ _N_PROCESSES = len(Process)
 _PROTON, _NEUTRON, _ELECTRON, _TAU = 2212, 2112, 11, 15
 #: Code in the files of each process of muon neutrinos; 4 and 8 more for electron and tau neutrinos.
 _CODE = np.array([0, 1, 2, 3, 3])
+#: Energies above which each process can make a tau: 3.5 GeV on a nucleon at rest, more with a W to be made.
+TAU_THRESHOLDS_GEV = (3.5, 4.2, 6.5, 3.6, 3.6)
 
 
 class GeneratorConfig(Description):
@@ -157,15 +159,10 @@ def _energies(config: GeneratorConfig, flavour: Int64, rng: np.random.Generator)
     todo = np.flatnonzero(flavour == 2)
     while len(todo):
         trial = draw_energies(config.flux, len(todo), rng)
-        room = np.maximum(1.0 - TAU_THRESHOLD_GEV / trial, 0.0)
-        good = rng.random(len(todo)) < room**1.5
+        good = rng.random(len(todo)) < 1.0 - min(TAU_THRESHOLDS_GEV) / trial
         energy[todo[good]] = trial[good]
         todo = todo[~good]
     return energy
-
-
-#: Energy above which a neutrino can make a tau on a nucleon at rest.
-TAU_THRESHOLD_GEV = 3.5
 
 
 def _draw_processes(
@@ -180,6 +177,8 @@ def _draw_processes(
     neutral = neutral_current(config.cross_sections, energy)
     elastic = electron_elastic(config.cross_sections, energy, flavour == 1)[np.newaxis]
     only_charged = unmatched | (flavour == 2)
+    thresholds = np.array(TAU_THRESHOLDS_GEV)[:, np.newaxis]
+    charged *= np.where(flavour == 2, np.maximum(1.0 - thresholds / energy, 0.0), 1.0)
     neutral[:, only_charged] = 0.0
     elastic[:, only_charged] = 0.0
     row = draw_process(np.concatenate([charged, neutral, elastic]), rng)
@@ -218,7 +217,7 @@ def _elastic(truth: Interactions, index: Int64, rng: np.random.Generator) -> Had
     energy = truth.nu_energy_gev[index]
     vectors = struck_electrons(energy, rng)
     truth.lep_energy_gev[index] = vectors[0]
-    truth.inelasticity[index] = (vectors[0] - mass_gev(_ELECTRON)) / energy
+    truth.inelasticity[index] = 1.0 - vectors[0] / energy
     truth.q2_gev2[index] = 2.0 * mass_gev(_ELECTRON) * (vectors[0] - mass_gev(_ELECTRON))
     truth.target_pdg[index] = _ELECTRON
     return Hadrons(index, np.full(len(index), _ELECTRON, dtype=np.int32), vectors)

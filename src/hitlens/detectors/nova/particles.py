@@ -41,7 +41,7 @@ class Interactions:
         q2_gev2: momentum transfer squared; NaN where there is none, shape (event,).
         w_gev: invariant mass of the hadrons; NaN where there is none, shape (event,).
         bjorken_x: Q2 / 2 M nu; NaN where there is none, shape (event,).
-        inelasticity: energy given to the target over neutrino energy; NaN for codes 14 and 15, shape (event,).
+        inelasticity: 1 - lepton over neutrino energy; NaN for codes 14 and 15, shape (event,).
         target_pdg: struck nucleon (2212 or 2112), 11 for nu-e elastic, 0 where there is none, shape (event,).
     """
 
