@@ -259,7 +259,7 @@ def test_every_particle_is_one_the_detector_knows(sample: Sample) -> None:
 
 
 def test_it_is_fast() -> None:
-    """20,000 interactions a second on one core are asked for; processor time, so that load does not matter."""
+    """20,000 interactions a second on one core are asked for; processor time, whatever the load."""
     draw(1000)
     start = time.process_time()
     draw(20_000)
