@@ -23,8 +23,9 @@ def test_every_shipped_recipe_describes_a_network_that_can_be_built(name: str) -
         build_network(run.model.name, run.model.settings, detector.views, len(run.model.scaling), n_outputs)
 
 
-def test_every_task_has_a_recipe_of_its_name() -> None:
-    assert {f"cebr/{task.name}" for task in get_detector("cebr").tasks} <= set(list_recipes())
+@pytest.mark.parametrize("detector", ["cebr", "dune"])
+def test_every_task_has_a_recipe_of_its_name(detector: str) -> None:
+    assert {f"{detector}/{task.name}" for task in get_detector(detector).tasks} <= set(list_recipes())
 
 
 def test_a_dumped_config_reads_back(tmp_path: Path) -> None:

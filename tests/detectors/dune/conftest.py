@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,12 +36,3 @@ def make_dune() -> Callable[..., Events]:
         return Events(images, truth_table("made", np.arange(n_events), columns), "dune")
 
     return make
-
-
-@pytest.fixture(scope="session")
-def real_dune() -> Path:
-    """Folder of the real DUNE samples; skips where it is missing."""
-    folder = Path(__file__).resolve().parents[4] / "shared" / "data" / "dune"
-    if not folder.is_dir():
-        pytest.skip(f"real samples not found: no folder {folder}")
-    return folder
