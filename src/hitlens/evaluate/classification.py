@@ -31,8 +31,15 @@ BASELINE_CUT = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class _Sample:
-    """Events with a known class and a finite score; `scores` has shape (event,) or (event, class)."""
+class ClassSample:
+    """Events with a known class and a finite score.
+
+    Attributes:
+        rows: positions in the evaluated split, shape (n,).
+        y_true: class of each, shape (n,).
+        scores: of the signal class, shape (n,), or of each class, shape (n, class).
+        n_excluded: events left out, by reason.
+    """
 
     rows: NDArray[np.int64]
     y_true: NDArray[np.int64]
@@ -46,7 +53,7 @@ def evaluate_classification(head: Task, context: Context) -> TaskResult:
     Raises:
         DataError: the predictions hold no true classes.
     """
-    sample = _sample(head, context)
+    sample = collect_classes(head, context)
     config = context.config
     cut = config.cut if head.kind == "binary" else None
     found = measure(
@@ -82,7 +89,16 @@ def evaluate_classification(head: Task, context: Context) -> TaskResult:
     )
 
 
-def _sample(head: Task, context: Context) -> _Sample:
+def collect_classes(head: Task, context: Context) -> ClassSample:
+    """Return the events of a head whose class is known and whose score is finite.
+
+    Args:
+        head: a binary or multiclass task.
+        context: the evaluated events.
+
+    Raises:
+        DataError: the predictions hold no true classes.
+    """
     table = context.predictions.table
     if f"true_{head.name}" not in table.columns:
         raise DataError(
@@ -101,14 +117,14 @@ def _sample(head: Task, context: Context) -> _Sample:
         "score not finite": int(((y_true >= 0) & ~finite).sum()),
     }
     chosen = scores[rows] if head.kind == "multiclass" else scores[rows, 0]
-    return _Sample(rows, y_true[rows], chosen, {why: n for why, n in excluded.items() if n})
+    return ClassSample(rows, y_true[rows], chosen, {why: n for why, n in excluded.items() if n})
 
 
 def _counts(y: NDArray[np.int64], n_classes: int) -> tuple[int, ...]:
     return tuple(int(n) for n in np.bincount(y, minlength=n_classes))
 
 
-def _confusion(head: Task, sample: _Sample, cut: float) -> tuple[tuple[int, ...], ...]:
+def _confusion(head: Task, sample: ClassSample, cut: float) -> tuple[tuple[int, ...], ...]:
     n = len(head.class_names)
     cells = np.bincount(n * sample.y_true + called(sample.scores, cut), minlength=n * n).reshape(n, n)
     return tuple(tuple(int(count) for count in row) for row in cells)
@@ -127,7 +143,7 @@ class _Method:
     seconds_per_event: float | None = None
 
 
-def _trivial(head: Task, sample: _Sample, context: Context) -> _Method:
+def _trivial(head: Task, sample: ClassSample, context: Context) -> _Method:
     shares = class_shares(context.training, head)
     n = len(sample.rows)
     scores = np.full(n, shares[1]) if head.kind == "binary" else np.tile(shares, (n, 1))
@@ -136,11 +152,11 @@ def _trivial(head: Task, sample: _Sample, context: Context) -> _Method:
     return _Method(TRIVIAL, meaning, True, np.arange(n), scores)
 
 
-def _physics(head: Task, sample: _Sample, context: Context) -> list[_Method]:
+def _physics(head: Task, sample: ClassSample, context: Context) -> list[_Method]:
     return [_method(head, sample, one) for one in context.baselines if head.name in one.columns]
 
 
-def _method(head: Task, sample: _Sample, baseline: BaselineColumns) -> _Method:
+def _method(head: Task, sample: ClassSample, baseline: BaselineColumns) -> _Method:
     scores = np.asarray(baseline.columns[head.name][head.name], dtype=np.float64)
     wanted = np.isin(baseline.rows, sample.rows)
     good = wanted & np.isfinite(scores.reshape(len(scores), -1)).all(axis=1)
@@ -157,7 +173,7 @@ def _method(head: Task, sample: _Sample, baseline: BaselineColumns) -> _Method:
     )
 
 
-def _baseline_result(head: Task, sample: _Sample, method: _Method, context: Context) -> BaselineResult:
+def _baseline_result(head: Task, sample: ClassSample, method: _Method, context: Context) -> BaselineResult:
     config = context.config
     # Both are compared at their own cut: shifting the scores puts the two cuts in one place.
     shift = 0.0 if method.trivial or head.kind != "binary" else config.cut - BASELINE_CUT
@@ -183,7 +199,9 @@ def _baseline_result(head: Task, sample: _Sample, method: _Method, context: Cont
     )
 
 
-def _slices(head: Task, sample: _Sample, methods: list[_Method], context: Context) -> tuple[SliceResult, ...]:
+def _slices(
+    head: Task, sample: ClassSample, methods: list[_Method], context: Context
+) -> tuple[SliceResult, ...]:
     config = context.config
     found = _slices_of(head, ("model", "model"), sample, np.arange(len(sample.rows)), sample.scores, context)
     for method in methods:
@@ -198,7 +216,7 @@ def _slices(head: Task, sample: _Sample, methods: list[_Method], context: Contex
 def _slices_of(
     head: Task,
     method: tuple[str, str],
-    sample: _Sample,
+    sample: ClassSample,
     among: NDArray[np.int64],
     scores: NDArray[np.float64],
     context: Context,
@@ -227,7 +245,7 @@ def _slices_of(
     return slice_results(binned, method, measured, per_bin, min_events=context.config.min_events)
 
 
-def _curves(head: Task, sample: _Sample, methods: list[_Method], level: float) -> tuple[Curve, ...]:
+def _curves(head: Task, sample: ClassSample, methods: list[_Method], level: float) -> tuple[Curve, ...]:
     if len(set(sample.y_true.tolist())) < 2:
         return ()
     calibration = calibration_curves(head, sample.y_true, sample.scores, level)
@@ -241,9 +259,9 @@ def _curves(head: Task, sample: _Sample, methods: list[_Method], level: float) -
     return (*found, cut_curve(sample.y_true, sample.scores, level), *calibration)
 
 
-def _best_cut(head: Task, sample: _Sample, context: Context) -> BestCut | None:
+def _best_cut(head: Task, sample: ClassSample, context: Context) -> BestCut | None:
     if head.kind != "binary" or context.validation is None or not len(context.validation):
         return None
-    chosen_on = _sample(head, replace(context, predictions=context.validation))
+    chosen_on = collect_classes(head, replace(context, predictions=context.validation))
     level = context.config.level
     return choose_cut((chosen_on.y_true, chosen_on.scores), sample.y_true, sample.scores, level)

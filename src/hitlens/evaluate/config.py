@@ -23,6 +23,8 @@ class EvaluateConfig(BaseModel):
             drawn at random; 0 means all.
         learned: methods that learn from summary numbers of the training events; they answer all events.
         learned_events: at most so many training events teach them, drawn at random; 0 means all.
+        metadata: whether the worst slices are searched, and on which quantities the performance depends.
+        metadata_events: at most so many events are looked at for the latter, drawn at random; 0 means all.
 
     Examples:
         >>> EvaluateConfig(cut=0.7).split
@@ -42,3 +44,5 @@ class EvaluateConfig(BaseModel):
     baseline_events: int = Field(4000, ge=0)
     learned: tuple[Literal["boosting", "calorimetric"], ...] = ("boosting", "calorimetric")
     learned_events: int = Field(50_000, ge=0)
+    metadata: bool = True
+    metadata_events: int = Field(6000, ge=0)

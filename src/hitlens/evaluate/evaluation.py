@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 import polars as pl
 
-from hitlens.detector import Detector
+from hitlens.detector import Detector, Task
 from hitlens.errors import DataError
 from hitlens.evaluate.baselines import BaselineColumns, training_truth
 from hitlens.evaluate.classification import evaluate_classification
 from hitlens.evaluate.config import EvaluateConfig
 from hitlens.evaluate.context import Context
+from hitlens.evaluate.investigate import investigate
+from hitlens.evaluate.metadata import Metadata, describe_metadata
 from hitlens.evaluate.predictions import SPLITS, Predictions
 from hitlens.evaluate.regression import evaluate_regression
-from hitlens.evaluate.results import Reading, Results
+from hitlens.evaluate.results import Reading, Results, TaskResult
 from hitlens.evaluate.slices import bin_events
 
 
@@ -65,6 +68,7 @@ def evaluate(
         rng=np.random.default_rng(config.seed),
         validation=predictions.split("validation") if config.split == "test" else None,
     )
+    metadata = describe_metadata(truth, detector, context.binned) if config.metadata else ()
     now = Reading(datetime.now(UTC).isoformat(timespec="seconds"), config.split, config.cut)
     return Results(
         detector=predictions.detector,
@@ -72,15 +76,19 @@ def evaluate(
         split=config.split,
         n_events=len(chosen),
         n_events_by_split={name: by_split[name] for name in SPLITS if name in by_split},
-        tasks=tuple(
-            evaluate_classification(head, context)
-            if head.is_classification
-            else evaluate_regression(head, context)
-            for head in predictions.heads
-        ),
+        tasks=tuple(_evaluate_head(head, context, metadata) for head in predictions.heads),
         level=config.level,
         n_bootstrap=config.n_bootstrap,
         seed=config.seed,
         readings=(*readings, now),
         data=dict(data or {}),
     )
+
+
+def _evaluate_head(head: Task, context: Context, metadata: Sequence[Metadata]) -> TaskResult:
+    of_kind = evaluate_classification if head.is_classification else evaluate_regression
+    result = of_kind(head, context)
+    if not metadata or not result.n_events:
+        return result
+    worst, dependences = investigate(head, context, metadata)
+    return replace(result, worst_slices=worst, dependences=dependences)

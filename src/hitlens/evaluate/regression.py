@@ -155,6 +155,31 @@ def quantities(head: Task) -> tuple[Quantity, ...]:
     return tuple(found)
 
 
+def shown_quantities(head: Task) -> tuple[Quantity, ...]:
+    """Return a head's quantities, of components with one unit (x and y) only those taken together.
+
+    Examples:
+        >>> units = ("px", "px")
+        >>> spot = Task(name="spot", kind="regression", meaning="", columns=("x_px", "y_px"), units=units)
+        >>> [q.name for q in shown_quantities(spot)]
+        ['x_px, y_px']
+    """
+    asked = quantities(head)
+    pooled = {k for q in asked if len(q.components) > 1 for k in q.components}
+    return tuple(q for q in asked if len(q.components) > 1 or q.components[0] not in pooled)
+
+
+def is_relative(quantity: Quantity, values: Values) -> bool:
+    """Return whether errors of a quantity are also given relative to the truth: an energy that is above 0.
+
+    Args:
+        quantity: one of the head's.
+        values: its events.
+    """
+    true = values.y_true[..., list(quantity.components)]
+    return quantity.unit in RELATIVE_UNITS and bool((true > 0).all())
+
+
 def collect_values(head: Task, predictions: Predictions, truth: pl.DataFrame) -> Values:
     """Return truth and prediction where the target is defined, members of sets matched.
 
@@ -220,8 +245,7 @@ def _match(
 def _measures(names: Iterable[str], asked: Sequence[Quantity], values: Values) -> list[Measure]:
     found = []
     for quantity in asked:
-        true = values.y_true[..., list(quantity.components)]
-        relative = quantity.unit in RELATIVE_UNITS and bool((true > 0).all())
+        relative = is_relative(quantity, values)
         found += [_measure_of(n, quantity) for n in names if relative or n not in RELATIVE_METRICS]
     return found
 
@@ -302,11 +326,7 @@ def _baseline_result(
 
 def _slices(head: Task, values: Values, methods: list[_Method], context: Context) -> tuple[SliceResult, ...]:
     everything = _Method("model", "", False, np.arange(len(values.rows)), values.y_pred)
-    asked = quantities(head)
-    # Of components with one unit (x and y) only the pooled quantity is shown against the slice variables.
-    pooled = {k for q in asked if len(q.components) > 1 for k in q.components}
-    shown = [q for q in asked if len(q.components) > 1 or q.components[0] not in pooled]
-    measures = _measures(SLICE_METRICS, shown, values)
+    measures = _measures(SLICE_METRICS, shown_quantities(head), values)
     measured = tuple((m.name, m.column, m.unit) for m in measures)
     config = context.config
     found: list[SliceResult] = []

@@ -145,7 +145,7 @@ def evaluate_variants(
     Raises:
         DataError: the variants do not predict the same events.
     """
-    config = config.model_copy(update={"split": "validation", "n_bootstrap_slices": 20})
+    config = config.model_copy(update={"split": "validation", "n_bootstrap_slices": 20, "metadata": False})
     first = next(iter(predictions.values()))
     baseline = _as_baseline(next(iter(predictions)), first.split("validation"), config.cut)
     found = {}

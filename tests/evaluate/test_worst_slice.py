@@ -1,0 +1,97 @@
+"""A planted weakness is found and confirmed; where there is none the other half says so."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hitlens.evaluate.config import EvaluateConfig
+from hitlens.evaluate.metadata import Condition, Metadata
+from hitlens.evaluate.worst_slice import class_quality, error_quality, worst_slices
+
+CONFIG = EvaluateConfig(n_bootstrap_slices=60)
+N = 6000
+
+
+def quantity(name: str, values: np.ndarray, n_bins: int = 4) -> Metadata:
+    edges = np.quantile(values, np.linspace(0, 1, n_bins + 1))
+    bins = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, n_bins - 1)
+    conditions = tuple(Condition(f"{name} {k}", f"{name} = {k}", bins == k) for k in range(n_bins))
+    return Metadata(name, name, values, conditions)
+
+
+@pytest.fixture
+def metadata() -> list[Metadata]:
+    rng = np.random.default_rng(1)
+    return [quantity(name, rng.random(N)) for name in "abcd"]
+
+
+def weak(metadata: list[Metadata], *where: tuple[int, int]) -> np.ndarray:
+    inside = np.ones(N, dtype=bool)
+    for number, k in where:
+        inside &= metadata[number].conditions[k].holds
+    return inside
+
+
+def test_a_weakness_of_two_conditions_is_found_and_confirmed(metadata: list[Metadata]) -> None:
+    rng = np.random.default_rng(2)
+    y = rng.integers(0, 2, N)
+    wrong = rng.random(N) < np.where(weak(metadata, (0, 3), (2, 1)), 0.4, 0.1)
+    quality = class_quality(y, np.where(wrong, 1 - y, y), CONFIG, rng)
+    found = worst_slices(quality, metadata, np.arange(N), ("no", "yes"), CONFIG)
+    assert found[0].condition == "a = 3 AND c = 1"
+    assert found[0].words == "a 3; c 1"
+    assert found[0].classes == ("no", "yes")
+    assert found[0].is_confirmed
+    assert found[0].value is not None
+    assert found[0].value.value == pytest.approx(0.6, abs=0.1)
+    assert found[0].rest is not None
+    assert found[0].rest.value == pytest.approx(0.9, abs=0.02)
+    assert found[0].n_found + found[0].n_events == weak(metadata, (0, 3), (2, 1)).sum()
+
+
+def test_one_condition_is_not_dressed_up_as_two(metadata: list[Metadata]) -> None:
+    rng = np.random.default_rng(2)
+    errors = rng.normal(0, np.where(weak(metadata, (1, 0)), 3.0, 1.0))
+    quality = error_quality("resolution", "e", "GeV", errors[:, None], CONFIG, rng)
+    found = worst_slices(quality, metadata, np.arange(N), (), CONFIG)
+    assert found[0].condition == "b = 0"
+    assert all("b = 0" in one.condition for one in found)
+    assert found[0].value is not None
+    assert found[0].value.value == pytest.approx(3, rel=0.2)
+    assert found[0].is_confirmed
+
+
+def test_without_a_weakness_the_other_half_takes_it_back(metadata: list[Metadata]) -> None:
+    """Of a hundred slices the worst is bad by luck; the half that did not choose says so."""
+    rng = np.random.default_rng(3)
+    errors = rng.normal(0, 1, (N, 1))
+    quality = error_quality("resolution", "e", "", errors, CONFIG, rng)
+    found = worst_slices(quality, metadata, np.arange(N), (), CONFIG)
+    assert len(found) == 3
+    assert not any(one.is_confirmed for one in found)
+    assert all(one.value is not None and one.found > one.value.value for one in found[:1])
+
+
+def test_a_slice_of_one_class_is_not_judged(metadata: list[Metadata]) -> None:
+    """Where a condition is the class itself, balanced accuracy would be that class's efficiency."""
+    rng = np.random.default_rng(4)
+    y = metadata[0].conditions[0].holds.astype(int)
+    called = np.where(rng.random(N) < 0.3, 0, y)
+    found = worst_slices(class_quality(y, called, CONFIG, rng), metadata, np.arange(N), ("no", "yes"), CONFIG)
+    assert found
+    assert not any(part.startswith("a =") for one in found for part in one.condition.split(" AND "))
+
+
+def test_few_events_are_not_searched(metadata: list[Metadata]) -> None:
+    rows = np.arange(150)
+    rng = np.random.default_rng(5)
+    quality = error_quality("resolution", "e", "", rng.normal(size=(150, 1)), CONFIG, rng)
+    assert worst_slices(quality, metadata, rows, (), CONFIG) == ()
+
+
+def test_a_class_missing_in_the_other_half_has_no_value(metadata: list[Metadata]) -> None:
+    y = np.zeros(N, dtype=np.int64)
+    quality = class_quality(y, y, CONFIG, np.random.default_rng(1))
+    assert quality.quick(np.arange(N)) is None
+    assert quality.interval(np.arange(N), (0, 1)) is None
