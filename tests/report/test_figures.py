@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from hitlens.evaluate.results import Curve, Histogram, Map, SliceResult, TaskResult
 from hitlens.metrics.interval import Interval
 from hitlens.report import figures
+from hitlens.report.slice_figures import metric_slices
 
 BACKGROUND, SIGNAL = "background_efficiency", "signal_efficiency"
 CURVES = (
@@ -59,10 +60,10 @@ DRAWN = {
     "roc": lambda: figures.roc(TASK),
     "confusion": lambda: figures.confusion(TASK),
     "cuts": lambda: figures.cut_scan(TASK),
-    "slices": lambda: figures.metric_slices(slices("signal_efficiency")),
-    "misclassified": lambda: figures.metric_slices(slices(), logarithmic=True, complement="fraction wrong"),
-    "resolution": lambda: figures.metric_slices(slices("resolution", unit="px"), logarithmic=True),
-    "bias": lambda: figures.metric_slices(slices("bias", unit="px", zero=True)),
+    "slices": lambda: metric_slices(slices("signal_efficiency")),
+    "misclassified": lambda: metric_slices(slices(), logarithmic=True, complement="fraction wrong"),
+    "resolution": lambda: metric_slices(slices("resolution", unit="px"), logarithmic=True),
+    "bias": lambda: metric_slices(slices("bias", unit="px", zero=True)),
     "map": lambda: figures.truth_against_prediction(
         Map("energy_mev", "MeV", (0.0, 1.0, 2.0), (0.0, 1.0, 2.0), ((3, 0), (1, 2)), 0)
     ),
@@ -132,7 +133,7 @@ def test_only_bins_with_events_are_shown() -> None:
     edges, counts = (0.0, 1.0, 2.0, 4.0, 9.0), (0, 5, 9, 0)
     values = (None, *one.values[::2], None)
     trimmed = SliceResult(**{**one.__dict__, "edges": edges, "n_events": counts, "values": values})
-    assert figures.metric_slices([trimmed]).axes[1].get_xlim() == (1.0, 4.0)
+    assert metric_slices([trimmed]).axes[1].get_xlim() == (1.0, 4.0)
 
 
 def test_drawing_changes_nothing_global() -> None:

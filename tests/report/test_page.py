@@ -138,9 +138,7 @@ def test_figures_come_as_files_too(rendered: tuple[str, tuple[DrawnFigure, ...]]
     text, figures = rendered
     names = [figure.name for figure in figures]
     assert len(names) == len(set(names))
-    assert {"training", "multiplicity_roc", "multiplicity_signal_efficiency_against_separation_px"} <= set(
-        names
-    )
+    assert {"training", "multiplicity_roc", "multiplicity_against_separation_px"} <= set(names)
     assert all(re.fullmatch(r"[a-z0-9_]+", name) for name in names)
     assert all(base64.b64encode(figure.content).decode() in text for figure in figures)
 

@@ -17,6 +17,7 @@ __all__ = [
     "numbers",
     "page",
     "render",
+    "slice_figures",
     "study_figures",
     "study_page",
     "style",

@@ -9,13 +9,14 @@ from typing import Literal
 import polars as pl
 from matplotlib.figure import Figure
 
-from hitlens.evaluate.results import Results, SliceResult, TaskResult
+from hitlens.evaluate.results import Histogram, Map, Results, SliceResult, TaskResult
 from hitlens.report import figures
 from hitlens.report.embed import bytes_to_data_uri, figure_to_bytes
-from hitlens.report.labels import column_label, method_label, metric_label, metric_text
+from hitlens.report.labels import column_label, file_name, method_label, metric_label, metric_text
+from hitlens.report.slice_figures import Panel, slice_panels
 
-#: Metrics of a regression drawn against the slice variables, and whether their axis is logarithmic.
-_SLICED = {"resolution": True, "bias": False}
+#: Metrics against one quantity that stand side by side.
+N_PANELS = 4
 
 
 @dataclass(frozen=True)
@@ -71,15 +72,7 @@ def task_figures(task: TaskResult) -> Iterator[DrawnFigure]:
 
 
 def _classification_figures(task: TaskResult) -> Iterator[DrawnFigure]:
-    for number, histogram in enumerate(task.histograms):
-        counts = {name: sum(values) for name, values in histogram.counts.items()}
-        words = " and ".join(f"{n:,} true {name}" for name, n in counts.items())
-        yield _drawn(
-            f"{task.task}_score" + (f"_{number}" if number else ""),
-            figures.score_histogram(task, histogram),
-            f"Score of the class {histogram.name.removeprefix('score ')} by true class; logarithmic.",
-            f"Histogram of the score for {words} events.",
-        )
+    yield from _score_figures(task)
     found = ", ".join(f"{metric_label(m.name)} {metric_text(m)}" for m in task.metrics[:2])
     yield _drawn(
         f"{task.task}_confusion",
@@ -87,80 +80,204 @@ def _classification_figures(task: TaskResult) -> Iterator[DrawnFigure]:
         "Events by true and predicted class; the shares add up to 100 % in a row.",
         f"Confusion matrix, rows true class, columns predicted class: {task.confusion}; {found}.",
     )
-    if task.curves:
-        auc = metric_text(task.metric("auc"))
+    names = [curve.name for curve in task.curves]
+    calibrated = [name.removeprefix("calibration ") for name in names if name.startswith("calibration ")]
+    if calibrated:
         yield _drawn(
-            f"{task.task}_roc",
-            figures.roc(task),
-            "Signal efficiency against background efficiency: the whole curve, and its steep end on a "
-            "logarithmic axis.",
-            f"ROC curve; the area under it is {auc}.",
+            f"{task.task}_calibration",
+            figures.calibration(task),
+            "How often events with a score are of the class, in ten bins of the score, with binomial "
+            "intervals; on the dotted line a score is a probability.",
+            f"Calibration curves of the scores of {', '.join(calibrated)}.",
+        )
+    if "cuts" in names:
+        yield from _cut_figures(task)
+
+
+def _score_figures(task: TaskResult) -> Iterator[DrawnFigure]:
+    if len(task.histograms) > 2 and task.kind == "multiclass":
+        yield _drawn(
+            file_name(task.task, "scores"),
+            figures.score_panels(task, task.histograms),
+            "Score of each class by true class; logarithmic.",
+            f"Histograms of the scores of {', '.join(task.class_names)}, each by true class.",
             wide=True,
         )
+        return
+    for number, histogram in enumerate(task.histograms):
+        counts = {name: sum(values) for name, values in histogram.counts.items()}
+        by_class = set(counts) <= set(task.class_names)
+        words = " and ".join(f"{n:,} {'true ' if by_class else ''}{name}" for name, n in counts.items())
+        name = histogram.label.removeprefix("score of class ")
+        by = "true class" if by_class else histogram.name.removeprefix("score by ").replace("_", " ")
         yield _drawn(
-            f"{task.task}_cut",
-            figures.cut_scan(task),
-            "Signal efficiency, purity and background rejection against the cut on the score.",
-            f"Efficiency, purity and rejection against the cut; at {task.cut:g} the signal efficiency is "
-            f"{metric_text(task.metric('signal_efficiency'))} and the purity "
-            f"{metric_text(task.metric('purity'))}.",
+            file_name(task.task, "score", "" if number == 0 else by if not by_class else str(number)),
+            figures.score_histogram(task, histogram),
+            f"Score of the class {name} by {by}; logarithmic.",
+            f"Histogram of the score for {words} events.",
         )
+
+
+def _cut_figures(task: TaskResult) -> Iterator[DrawnFigure]:
+    auc = metric_text(task.metric("auc"))
+    yield _drawn(
+        f"{task.task}_roc",
+        figures.roc(task),
+        "Signal efficiency against background efficiency: the whole curve, and its steep end on a "
+        "logarithmic axis.",
+        f"ROC curve; the area under it is {auc}.",
+        wide=True,
+    )
+    best = task.best_cut
+    chosen = (
+        f" The dashed line is the cut that is best on {best.n_validation:,} validation events."
+        if best
+        else ""
+    )
+    yield _drawn(
+        f"{task.task}_cut",
+        figures.cut_scan(task),
+        "Against the cut on the score: signal efficiency, purity and background rejection with binomial "
+        f"intervals, and the figure of merit of these events at their natural prevalence.{chosen}",
+        f"Efficiency, purity and rejection against the cut; at {task.cut:g} the signal efficiency is "
+        f"{metric_text(task.metric('signal_efficiency'))} and the purity "
+        f"{metric_text(task.metric('purity'))}.",
+        wide=True,
+    )
 
 
 def _regression_figures(task: TaskResult) -> Iterator[DrawnFigure]:
-    for counts, histogram in zip(task.maps, task.histograms, strict=True):
-        label = column_label(counts.name)
-        outside = f" {counts.n_outside:,} predictions lie outside." if counts.n_outside else ""
+    migrations = {one.name: one for one in task.migrations}
+    residuals = {one.name: one for one in task.histograms}
+    for counts in task.maps:
+        label, name = column_label(counts.name), counts.name
+        outside = f" {counts.n_outside:,} events lie outside." if counts.n_outside else ""
         yield _drawn(
-            f"{task.task}_{counts.name}_map",
+            f"{task.task}_{name}_map",
             figures.truth_against_prediction(counts),
             f"Predicted against true {label}; the dashed line is equality.{outside}",
             f"Two-dimensional histogram of predicted against true {label}; R squared is "
-            f"{metric_text(task.metric('r2', counts.name))}.",
+            f"{metric_text(task.metric('r2', name))}.",
         )
-        yield _drawn(
-            f"{task.task}_{counts.name}_residual",
-            figures.residuals(histogram, label),
-            f"Predicted minus true {label}; the outermost bins hold everything beyond them.",
-            f"Histogram of predicted minus true {label}: bias "
-            f"{metric_text(task.metric('bias', counts.name))}, "
-            f"resolution {metric_text(task.metric('resolution', counts.name))}.",
-        )
+        if name in migrations:
+            yield _migration_figure(task, migrations[name], label)
+        for kind, metric in (("residual", "resolution"), ("relative residual", "relative_resolution")):
+            if f"{kind} {name}" in residuals:
+                yield _residual_figure(task, residuals[f"{kind} {name}"], (name, metric))
+
+
+def _migration_figure(task: TaskResult, counts: Map, label: str) -> DrawnFigure:
+    values = [list(row) for row in counts.counts]
+    right = sum(row[number] for number, row in enumerate(values))
+    share = 100 * right / max(sum(map(sum, values)), 1)
+    return _drawn(
+        f"{task.task}_{counts.name}_migration",
+        figures.migration(counts),
+        f"In which bin of the predicted {label} the events of each true bin are, in percent; a column adds "
+        "up to 100, and the outermost bins hold everything beyond them.",
+        f"Migration matrix of {label}: {share:.0f} % of the events are predicted in their true bin.",
+    )
+
+
+def _residual_figure(task: TaskResult, histogram: Histogram, names: tuple[str, str]) -> DrawnFigure:
+    column, metric = names
+    label, known = column_label(column), {(m.name, m.column) for m in task.metrics}
+    width = metric_text(task.metric(metric, column)) if (metric, column) in known else ""
+    relative = metric.startswith("relative")
+    of_truth = ", over the true value" if relative else ""
+    return _drawn(
+        file_name(task.task, column, "relative residual" if relative else "residual"),
+        figures.residuals(histogram, label, width),
+        f"Predicted minus true {label}{of_truth}; the band is the half width of the central 68 %, and the "
+        "outermost bins hold everything beyond them.",
+        f"Histogram of predicted minus true {label}{of_truth}: bias "
+        f"{metric_text(task.metric('bias', column))}, resolution "
+        f"{width or metric_text(task.metric('resolution', column))}.",
+    )
 
 
 def slice_figures(task: TaskResult) -> Iterator[DrawnFigure]:
-    """Yield one head's metrics against the slice variables, all methods in each figure."""
-    groups: dict[tuple[str, str, str], list[SliceResult]] = {}
-    for one in task.slices:
-        groups.setdefault((one.variable, one.metric, one.column), []).append(one)
-    both = {variable for variable, metric, _ in groups if metric == "background_rejection"}
-    for (variable, metric, column), slices in groups.items():
-        # Where a variable has a meaning for signal alone, accuracy is the signal efficiency.
-        redundant = metric == "accuracy" and task.kind == "binary" and variable not in both
-        if not redundant and (task.class_names or metric in _SLICED):
-            yield _slice_figure(task, (variable, metric, column), slices)
+    """Yield one figure a slice variable: the head's metrics side by side, all methods in each."""
+    variables = dict.fromkeys(one.variable for one in task.slices)
+    for variable in variables:
+        slices = [one for one in task.slices if one.variable == variable]
+        panels = _class_panels(task, slices) if task.class_names else _value_panels(slices)
+        # Several quantities of one head (energy and position) would not fit side by side.
+        for start in range(0, len(panels), N_PANELS):
+            yield _slice_figure(task, variable, panels[start : start + N_PANELS], start // N_PANELS)
 
 
-def _slice_figure(task: TaskResult, names: tuple[str, str, str], slices: list[SliceResult]) -> DrawnFigure:
-    variable, metric, column = names
-    complement = "fraction misclassified" if metric == "accuracy" else ""
-    logarithmic = bool(complement) or _SLICED.get(metric, False)
-    label = complement or metric_label(metric) + (f" of {column_label(column)}" if column else "")
-    methods = ", ".join(method_label(one.method_label or one.method) for one in slices)
-    limits = " Open triangles are upper limits." if complement else ""
-    model = slices[0]
-    values = "; ".join(
-        f"{low:g} to {high:g}: {'no value' if value is None else value}"
-        for low, high, value in zip(model.edges[:-1], model.edges[1:], model.values, strict=True)
+def _class_panels(task: TaskResult, slices: list[SliceResult]) -> list[Panel]:
+    groups = _by_metric(slices)
+    found = []
+    # Where a variable has a meaning for signal alone, accuracy is the signal efficiency.
+    whole = task.kind != "binary" or ("background_rejection", "") in groups
+    if ("accuracy", "") in groups and whole:
+        found.append(Panel(tuple(groups["accuracy", ""]), "fraction misclassified", True, True))
+    wanted = ("signal_efficiency", "purity", "background_rejection") if whole else ("signal_efficiency",)
+    found += [Panel(tuple(groups[metric, ""])) for metric in wanted if (metric, "") in groups]
+    lines = [one for one in slices if one.metric == "efficiency" and one.method == "model"]
+    if lines:
+        found.append(Panel(tuple(lines), "efficiency of the true class", by_class=True))
+    return found
+
+
+def _value_panels(slices: list[SliceResult]) -> list[Panel]:
+    groups = _by_metric(slices)
+    found = []
+    for column in dict.fromkeys(column for _, column in groups):
+        for metric, logarithmic in (("bias", False), ("resolution", True)):
+            relative = (f"relative_{metric}", column)
+            key = relative if relative in groups else (metric, column)
+            if key in groups:
+                found.append(Panel(tuple(groups[key]), logarithmic=logarithmic))
+    return found
+
+
+def _by_metric(slices: list[SliceResult]) -> dict[tuple[str, str], list[SliceResult]]:
+    groups: dict[tuple[str, str], list[SliceResult]] = {}
+    for one in slices:
+        groups.setdefault((one.metric, one.column), []).append(one)
+    return groups
+
+
+def _slice_figure(task: TaskResult, variable: str, panels: list[Panel], number: int) -> DrawnFigure:
+    first = panels[0].slices[0]
+    methods = dict.fromkeys(one.method_label or one.method for p in panels for one in p.slices)
+    names = [_panel_name(panel) for panel in panels]
+    limits = " Open triangles are upper limits." if any(panel.complement for panel in panels) else ""
+    values = " ".join(
+        f"{name}: {_values_in_words(panel)}." for name, panel in zip(names, panels, strict=True)
     )
+    listed = ", ".join(names)
     return _drawn(
-        "_".join(filter(None, (task.task, metric, column.replace(", ", "_"), "against", variable))),
-        figures.metric_slices(slices, logarithmic=logarithmic, complement=complement),
-        f"{label[0].upper()}{label[1:]} against {model.label}, with {_percent(model)} intervals; below, the "
-        f"number of events.{limits}",
-        f"{metric_label(metric)} against {model.label} for {methods}. Model, in bins of "
-        f"{model.variable_unit or 'the variable'}: {values}.",
+        file_name(task.task, "against", variable, str(number) if number else ""),
+        slice_panels(panels),
+        f"{listed[0].upper()}{listed[1:]} against {first.label}, with {_percent(first)} intervals; below, "
+        f"the number of events each counts.{limits}",
+        f"{listed} against {first.label} for {', '.join(map(method_label, methods))}. Of the model, in bins "
+        f"of {first.variable_unit or 'the variable'}: {values}",
+        wide=len(panels) > 1,
     )
+
+
+def _panel_name(panel: Panel) -> str:
+    one = panel.slices[0]
+    about = f" of {column_label(one.column)}" if one.column and not panel.by_class else ""
+    return (panel.label or metric_label(one.metric)) + about
+
+
+def _values_in_words(panel: Panel) -> str:
+    one = panel.slices[0]
+    bins = one.bin_labels or tuple(
+        f"{low:g} to {high:g}" for low, high in zip(one.edges[:-1], one.edges[1:], strict=True)
+    )
+    # Of one minus the metric, the metric is told.
+    name = (
+        f" ({metric_label(one.metric)})" if panel.complement else f" ({one.column})" if panel.by_class else ""
+    )
+    texts = [f"{bin_} {'no value' if v is None else v}" for bin_, v in zip(bins, one.values, strict=True)]
+    return "; ".join(texts) + name
 
 
 def _percent(one: SliceResult) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -11,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
-from hitlens.evaluate.results import Curve, Histogram, Map, SliceResult, TaskResult
-from hitlens.metrics.interval import Interval
+from hitlens.evaluate.results import Curve, Histogram, Map, TaskResult
 from hitlens.report.labels import column_label, method_label, metric_label, with_unit
 from hitlens.report.style import COLOURS, MARKERS, SIZE, drawing, new_figure
 
@@ -68,32 +66,84 @@ def plain_log_ticks(axes: Axes) -> None:
 
 
 def score_histogram(task: TaskResult, histogram: Histogram) -> Figure:
-    """Draw how often each score is given to events of each true class, on a logarithmic axis."""
-    import mplhep
-
+    """Draw how often each score is given to events of each true class, or kind, on a logarithmic axis."""
     with drawing():
         figure, axes = new_figure()
-        for number, (name, counts) in enumerate(histogram.counts.items()):
-            mplhep.histplot(
-                np.asarray(counts, dtype=float),
-                np.asarray(histogram.edges),
-                ax=axes,
-                histtype="fill" if number == 0 else "step",
-                color=COLOURS[number],
-                alpha=0.35 if number == 0 else 1.0,
-                linewidth=1.8,
-                label=f"true {name}",
-                flow="none",
+        _draw_scores(axes, task, histogram)
+        n_entries = len(histogram.counts) + (task.cut is not None)
+        _legend_above(axes, n_entries if n_entries <= 3 else -(-n_entries // 2))
+        return figure
+
+
+def score_panels(task: TaskResult, histograms: Sequence[Histogram]) -> Figure:
+    """Draw the score of each class beside the others, by true class.
+
+    Args:
+        task: with several classes.
+        histograms: one a class.
+    """
+    n_rows = -(-len(histograms) // 3)
+    with drawing():
+        figure = Figure(figsize=(12.8, 3.4 * n_rows + 0.4))
+        grid = list(figure.subplots(n_rows, 3, squeeze=False).ravel())
+        for axes, histogram in zip(grid, histograms, strict=False):
+            _draw_scores(axes, task, histogram)
+        for axes in grid[len(histograms) :]:
+            axes.set_axis_off()
+        handles, names = grid[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside upper center", ncols=len(names))
+        return figure
+
+
+def _draw_scores(axes: Axes, task: TaskResult, histogram: Histogram) -> None:
+    by_class = set(histogram.counts) <= set(task.class_names)
+    edges = np.asarray(histogram.edges)
+    for number, (name, counts) in enumerate(histogram.counts.items()):
+        axes.stairs(
+            counts,
+            edges,
+            baseline=0.1,
+            fill=number == 0,
+            color=COLOURS[number % len(COLOURS)],
+            alpha=0.35 if number == 0 else 1.0,
+            linewidth=1.8,
+            label=f"true {name}" if by_class else name,
+        )
+    axes.set_yscale("log")
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_xlabel(histogram.label)
+    axes.set_ylabel(f"events per {edges[1] - edges[0]:.3g}")
+    top = max((max(counts) for counts in histogram.counts.values()), default=1)
+    axes.set_ylim(0.7, max(top, 1) * 2)
+    if task.cut is not None:
+        axes.axvline(task.cut, color="black", linestyle=":", linewidth=1.3, label=f"cut {task.cut:g}")
+
+
+def calibration(task: TaskResult) -> Figure:
+    """Draw the observed fraction of each class against its score, with binomial intervals."""
+    curves = [curve for curve in task.curves if curve.name.startswith("calibration ")]
+    with drawing():
+        figure, axes = new_figure((5.9, 4.8))
+        axes.plot([0, 1], [0, 1], color="black", linewidth=1, linestyle=":", label="calibrated")
+        for number, curve in enumerate(curves):
+            x, y = (np.asarray(curve.data[name]) for name in ("mean_probability", "signal_fraction"))
+            low, high = np.asarray(curve.data["low"]), np.asarray(curve.data["high"])
+            axes.errorbar(
+                x,
+                y,
+                yerr=(np.maximum(y - low, 0), np.maximum(high - y, 0)),
+                color=COLOURS[number % len(COLOURS)],
+                marker=MARKERS[number % len(MARKERS)],
+                markersize=5,
+                capsize=2.5,
+                linewidth=1.2,
+                label=curve.name.removeprefix("calibration "),
             )
-        axes.set_yscale("log")
-        axes.set_xlim(histogram.edges[0], histogram.edges[-1])
-        axes.set_xlabel(histogram.label)
-        axes.set_ylabel(f"events per {histogram.edges[1] - histogram.edges[0]:.3g}")
-        top = max(max(counts) for counts in histogram.counts.values())
-        axes.set_ylim(0.7, max(top, 1) * 2)
-        if task.cut is not None:
-            axes.axvline(task.cut, color="black", linestyle=":", linewidth=1.3, label=f"cut {task.cut:g}")
-        _legend_above(axes, len(histogram.counts) + (task.cut is not None))
+        axes.set(xlim=(0, 1), ylim=(0, 1.02))
+        axes.set_xlabel("score of the class")
+        axes.set_ylabel("fraction of events of the class")
+        axes.set_box_aspect(1)
+        axes.legend(loc="upper left")
         return figure
 
 
@@ -148,7 +198,8 @@ def confusion(task: TaskResult) -> Figure:
                 axes.text(
                     column,
                     row,
-                    f"{int(counts[row, column]):,}\n{100 * share[row, column]:.2f} %",
+                    f"{int(counts[row, column]):,}\n{100 * share[row, column]:.{2 if n <= 2 else 1}f} %",
+                    fontsize=11.5 if n <= 4 else 10.5,
                     ha="center",
                     va="center",
                     color="white" if share[row, column] > 0.6 else "black",
@@ -164,135 +215,60 @@ def confusion(task: TaskResult) -> Figure:
 
 
 def cut_scan(task: TaskResult) -> Figure:
-    """Draw efficiency, purity and background rejection against the cut on the score."""
+    """Draw efficiency, purity and rejection against the cut on the score, and the figure of merit beside.
+
+    Bands are binomial intervals. The figure of merit is s / sqrt(s + b) of the evaluated events, at their
+    natural prevalence; the cut chosen on validation events is marked where there is one.
+    """
     curve = next(curve for curve in task.curves if curve.name == "cuts")
     with drawing():
-        figure, axes = new_figure()
-        names = ("signal_efficiency", "purity", "background_rejection")
-        for number, name in enumerate(names):
-            axes.plot(
-                curve.data["cut"],
-                curve.data[name],
-                color=COLOURS[(0, 1, 4)[number]],
-                linestyle=("-", "--", "-.")[number],
-                label=metric_label(name),
-            )
-        if task.cut is not None:
-            axes.axvline(task.cut, color="black", linestyle=":", linewidth=1.3, label=f"cut {task.cut:g}")
-        at_cut = [min(curve.data[name][2:-2], default=0.0) for name in names]
-        low = float(np.clip(min(at_cut) - 0.02, 0, 0.98))
-        axes.set(xlim=(0, 1), ylim=(low, 1 + 0.05 * (1 - low)))
-        axes.set_xlabel(f"cut on the score of class {task.class_names[1]}")
-        axes.set_ylabel("fraction of events")
-        _legend_above(axes, 2)
+        figure = Figure(figsize=(12.8, 4.4))
+        left, right = figure.subplots(1, 2)
+        _draw_efficiencies(left, task, curve)
+        cuts = curve.data["cut"]
+        if "figure_of_merit" in curve.data:
+            right.plot(cuts, curve.data["figure_of_merit"], color=COLOURS[0], label="evaluated events")
+        for axes in (left, right):
+            if task.cut is not None:
+                axes.axvline(task.cut, color="black", linestyle=":", linewidth=1.3, label=f"cut {task.cut:g}")
+            if task.best_cut is not None:
+                label = f"best on validation, {task.best_cut.cut:.3f}"
+                axes.axvline(task.best_cut.cut, color=COLOURS[3], linestyle="--", linewidth=1.3, label=label)
+            axes.set_xlim(0, 1)
+            axes.set_xlabel(f"cut on the score of class {task.class_names[1]}")
+        if task.best_cut is not None:
+            merit = task.best_cut.figure_of_merit
+            right.plot([task.best_cut.cut], [merit], "o", color=COLOURS[3], label=f"there {merit:.1f}")
+        left.set_ylabel("fraction of events")
+        right.set_ylabel("s / √(s + b)")
+        right.set_ylim(bottom=0)
+        _legend_above(left, 3)
+        _legend_above(right, 2)
         return figure
+
+
+def _draw_efficiencies(axes: Axes, task: TaskResult, curve: Curve) -> None:
+    names = ("signal_efficiency", "purity", "background_rejection")
+    for number, name in enumerate(names):
+        colour = COLOURS[(0, 1, 4)[number]]
+        style = ("-", "--", "-.")[number]
+        axes.plot(
+            curve.data["cut"], curve.data[name], color=colour, linestyle=style, label=metric_label(name)
+        )
+        if f"{name}_low" in curve.data:
+            ends = curve.data[f"{name}_low"], curve.data[f"{name}_high"]
+            axes.fill_between(curve.data["cut"], *ends, color=colour, alpha=0.18, linewidth=0)
+    at_cut = [min(curve.data[name][2:-2], default=0.0) for name in names]
+    low = float(np.clip(min(at_cut) - 0.02, 0, 0.98))
+    axes.set_ylim(low, 1 + 0.05 * (1 - low))
 
 
 def _legend_above(axes: Axes, n_columns: int) -> None:
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=n_columns, columnspacing=1.5)
 
 
-def metric_slices(
-    slices: Sequence[SliceResult], *, logarithmic: bool = False, complement: str = ""
-) -> Figure:
-    """Draw one metric against a quantity, each method with error bars, above the number of events.
-
-    Args:
-        slices: one variable, metric and column; one entry a method, the model first.
-        logarithmic: whether the metric's axis is logarithmic.
-        complement: name of one minus the metric, which is drawn instead where this is given.
-    """
-    first = slices[0]
-    with drawing():
-        figure = Figure(figsize=(SIZE[0], 4.9))
-        axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1.15))
-        learnt = [one for one in slices if one.method != "constant"]
-        for number, one in enumerate(learnt):
-            _error_bars(axes, _flipped(one) if complement else one, number, len(learnt), logarithmic)
-        for one in slices:
-            # A constant's bias over a part of the range says nothing and would set the scale.
-            if one.method == "constant" and one.metric != "bias":
-                _steps(axes, _flipped(one) if complement else one)
-        label = complement or metric_label(first.metric)
-        about = f"{label} of {column_label(first.column)}" if first.column else label
-        axes.set_ylabel(with_unit(about, first.unit))
-        if logarithmic:
-            axes.set_yscale("log")
-        elif first.metric == "bias":
-            axes.axhline(0, color="black", linewidth=0.8, linestyle=":")
-        _headroom(axes, first, logarithmic)
-        axes.legend(loc="upper center", ncols=min(len(slices), 3), columnspacing=1.2, handletextpad=0.4)
-        _count_strip(below, first)
-        figure.align_ylabels([axes, below])
-        return figure
-
-
-def _flipped(one: SliceResult) -> SliceResult:
-    """Return one minus the metric."""
-    flipped = tuple(
-        None if v is None else Interval(1 - v.value, 1 - v.high, 1 - v.low, v.level) for v in one.values
-    )
-    return replace(one, values=flipped)
-
-
-def _error_bars(axes: Axes, one: SliceResult, number: int, n_methods: int, logarithmic: bool) -> None:
-    edges = np.asarray(one.edges)
-    # Methods stand side by side in a bin, so that their error bars do not cover each other.
-    centres = edges[:-1] + np.diff(edges) * (0.5 + 0.14 * (number - (n_methods - 1) / 2))
-    everything = [(x, value) for x, value in zip(centres, one.values, strict=True) if value is not None]
-    found = [(x, v) for x, v in everything if v.value > 0 or not logarithmic]
-    limits = [(x, v) for x, v in everything if v.value <= 0 and logarithmic]
-    colour = COLOURS[(0, 1, 3, 4, 5)[number % 5]]
-    # Zero has no place on a logarithmic axis: an open triangle shows the upper end of its interval.
-    axes.plot([x for x, _ in limits], [v.high for _, v in limits], "v", color=colour, markerfacecolor="none")
-    y = np.array([value.value for _, value in found])
-    errors = np.array([[max(v.value - v.low, 0), max(v.high - v.value, 0)] for _, v in found]).T
-    axes.errorbar(
-        [x for x, _ in found],
-        y,
-        yerr=errors,
-        fmt=MARKERS[number],
-        color=colour,
-        markersize=5.5,
-        capsize=2.5,
-        linewidth=1.3,
-        label=method_label(one.method_label or one.method),
-    )
-
-
-def _steps(axes: Axes, one: SliceResult) -> None:
-    values = [np.nan if value is None or value.value == 0 else value.value for value in one.values]
-    axes.stairs(
-        values, one.edges, baseline=None, color=COLOURS[2], linestyle="--", label=method_label(one.method)
-    )
-
-
-def _headroom(axes: Axes, one: SliceResult, logarithmic: bool) -> None:
-    """Leave room for the legend above the data; fractions have no ticks above 1."""
-    low, high = axes.get_ylim()
-    if logarithmic:
-        axes.set_ylim(low, high * (high / low) ** 0.22)
-        plain_log_ticks(axes)
-        return
-    is_fraction = not one.unit and one.metric not in ("bias", "r2")
-    high = min(high, 1.02) if is_fraction else high
-    axes.set_ylim(low, high + 0.2 * (high - low))
-    if is_fraction:
-        axes.set_yticks([tick for tick in axes.get_yticks() if low <= tick <= 1.0001])
-
-
-def _count_strip(axes: Axes, one: SliceResult) -> None:
-    axes.stairs(one.n_events, one.edges, fill=True, color="#c3cad4")
-    filled = np.flatnonzero(one.n_events)
-    axes.set_xlim(one.edges[filled[0]], one.edges[filled[-1] + 1])
-    axes.set_ylim(0, max(one.n_events) * 1.15)
-    axes.yaxis.set_major_locator(MaxNLocator(2, integer=True))
-    axes.set_ylabel("events")
-    axes.set_xlabel(with_unit(one.label, one.variable_unit))
-
-
 def truth_against_prediction(counts: Map) -> Figure:
-    """Draw how often each prediction is made for each true value."""
+    """Draw how often each prediction is made for each true value; axes are logarithmic where the bins are."""
     from matplotlib.colors import LogNorm
 
     with drawing():
@@ -306,47 +282,97 @@ def truth_against_prediction(counts: Map) -> Figure:
             cmap="viridis",
             rasterized=True,
         )
-        axes.plot(
-            counts.x_edges[:: len(counts.x_edges) - 1],
-            counts.x_edges[:: len(counts.x_edges) - 1],
-            color=COLOURS[1],
-            linewidth=1,
-            linestyle="--",
-        )
-        label = column_label(counts.name)
-        axes.set_xlabel(with_unit(f"true {label}", counts.unit))
-        axes.set_ylabel(with_unit(f"predicted {label}", counts.unit))
+        ends = counts.x_edges[:: len(counts.x_edges) - 1]
+        axes.plot(ends, ends, color=COLOURS[1], linewidth=1, linestyle="--")
+        if _is_logarithmic(counts.x_edges):
+            axes.set(xscale="log", yscale="log")
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+                axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+                axis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+            axes.tick_params(axis="x", labelsize=10)
+        _value_labels(axes, counts)
         axes.set_box_aspect(1)
         figure.colorbar(mesh, ax=axes).set_label("events")
         return figure
 
 
-def residuals(histogram: Histogram, quantity: str) -> Figure:
-    """Draw how often each difference of prediction and truth occurs; the outermost bins hold the rest."""
-    import mplhep
+def migration(counts: Map) -> Figure:
+    """Draw in which bin of the prediction the events of each true bin are, in percent of the true bin."""
+    values = np.asarray(counts.counts, dtype=float)
+    share = values / np.maximum(values.sum(1, keepdims=True), 1)
+    n = len(values)
+    with drawing():
+        figure, axes = new_figure((6.6, 5.2))
+        image = axes.imshow(share.T, origin="lower", cmap="Blues", vmin=0, vmax=max(float(share.max()), 0.5))
+        for row, column in np.argwhere(share >= 0.005):
+            dark = share[row, column] > 0.55 * image.get_clim()[1]
+            text = f"{100 * share[row, column]:.0f}"
+            colour = "white" if dark else "black"
+            axes.text(row, column, text, ha="center", va="center", fontsize=9.5, color=colour)
+        ticks = np.arange(n + 1) - 0.5
+        for axis, edges in ((axes.xaxis, counts.x_edges), (axes.yaxis, counts.y_edges)):
+            axis.set_ticks(ticks, [f"{edge:.3g}" for edge in edges])
+        axes.tick_params(which="both", labelsize=10, direction="out", top=False, right=False)
+        _value_labels(axes, counts)
+        figure.colorbar(image, ax=axes).set_label("fraction of the true bin")
+        return figure
 
+
+def _value_labels(axes: Axes, counts: Map) -> None:
+    label = column_label(counts.name)
+    axes.set_xlabel(with_unit(f"true {label}", counts.unit))
+    axes.set_ylabel(with_unit(f"predicted {label}", counts.unit))
+
+
+def _is_logarithmic(edges: Sequence[float]) -> bool:
+    """Return whether bins grow by a factor rather than by a step."""
+    if len(edges) < 3 or edges[0] <= 0:
+        return False
+    widths = np.diff(edges)
+    return bool(widths[-1] > 3 * widths[0])
+
+
+def residuals(histogram: Histogram, quantity: str, width: str = "") -> Figure:
+    """Draw how often each difference of prediction and truth occurs; the outermost bins hold the rest.
+
+    The histogram spans five times the half width of the central 68 %, which is marked.
+
+    Args:
+        histogram: of the differences.
+        quantity: what was predicted.
+        width: the half width of the central 68 %, as text.
+    """
     with drawing():
         figure, axes = new_figure()
         edges = np.asarray(histogram.edges)
+        centres = (edges[:-1] + edges[1:]) / 2
         for number, (name, counts) in enumerate(histogram.counts.items()):
-            mplhep.histplot(
-                np.asarray(counts, dtype=float),
-                edges,
-                ax=axes,
-                histtype="step",
-                yerr=True,
-                color=COLOURS[number],
-                linewidth=1.5,
-                label=method_label(name),
-                flow="none",
+            colour = COLOURS[number % len(COLOURS)]
+            some = np.asarray(counts) > 0
+            heights = np.asarray(counts, dtype=float)
+            axes.stairs(heights, edges, baseline=0.1, color=colour, linewidth=1.5, label=method_label(name))
+            axes.errorbar(
+                centres[some], heights[some], np.sqrt(heights[some]), fmt="none", ecolor=colour, linewidth=0.9
             )
         axes.axvline(0, color="black", linewidth=0.8, linestyle=":")
+        if width:
+            half = (edges[-1] - edges[0]) / 10
+            axes.axvspan(
+                -half, half, color="#d5dbe3", alpha=0.6, zorder=0, label=f"\N{PLUS-MINUS SIGN} {width}"
+            )
+            axes.legend(loc="upper left")
         axes.set_yscale("log")
         top = max(max(counts) for counts in histogram.counts.values())
-        axes.set_ylim(0.7, max(top, 1) * 3)
+        axes.set_ylim(0.7, max(top, 1) * 5)
         axes.set_xlim(edges[0], edges[-1])
-        axes.set_xlabel(
-            histogram.label.replace("predicted - true", f"predicted \N{MINUS SIGN} true {quantity}")
-        )
+        axes.set_xlabel(_residual_label(histogram.label, quantity))
         axes.set_ylabel("events per bin")
         return figure
+
+
+def _residual_label(label: str, quantity: str) -> str:
+    minus = "predicted \N{MINUS SIGN} true"
+    if label.startswith("("):
+        return label.replace("predicted - true", minus) + f", {quantity}"
+    return label.replace("predicted - true", f"{minus} {quantity}")

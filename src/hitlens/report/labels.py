@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from hitlens.evaluate.results import MetricResult
 from hitlens.metrics.interval import Interval
 
@@ -108,6 +110,16 @@ def axis_label(axis: str) -> str:
         ('x [px]', 'plane', 'x cell')
     """
     return with_unit(axis, "px") if len(axis) == 1 else axis.replace("_", " ")
+
+
+def file_name(*parts: str) -> str:
+    """Return a name for a file from names of heads, classes and metrics.
+
+    Examples:
+        >>> file_name("flavour", "numu CC", "against", "nu_energy")
+        'flavour_numu_cc_against_nu_energy'
+    """
+    return "_".join(filter(None, (re.sub(r"[^a-z0-9]+", "_", part.lower()).strip("_") for part in parts)))
 
 
 def interval_text(interval: Interval | None) -> str:

@@ -22,6 +22,7 @@ from hitlens.events import Events, evaluate_expression
 from hitlens.report.embed import figure_to_bytes
 from hitlens.report.event_display import draw_gallery
 from hitlens.report.gallery import Gallery, class_outcomes, make_gallery, outcomes
+from hitlens.report.labels import file_name
 from hitlens.report.page import render_gallery
 from hitlens.report.render import write_whole
 from hitlens.workflow import runs
@@ -89,11 +90,14 @@ def _kinds(predictions: Predictions, head: Task, cut: float) -> list[_Chosen]:
         for kind in outcomes(table, head, cut):
             order = "least sure first" if kind.name in right else "most wrong first"
             title = f"{head.name}: {kind.title[0].lower()}{kind.title[1:]}" if several else kind.title
-            found.append(_Chosen(f"gallery_{head.name}_{kind.name}", title, kind.rows, order, (head,)))
+            name = file_name("gallery", head.name, kind.name)
+            found.append(_Chosen(name, title, kind.rows, order, (head,)))
         return found
     if head.is_classification:
         return [
-            _Chosen(f"gallery_{head.name}_{kind.name}", kind.title, kind.rows, "surest first", (head,))
+            _Chosen(
+                file_name("gallery", head.name, kind.name), kind.title, kind.rows, "surest first", (head,)
+            )
             for name in head.class_names
             for kind in class_outcomes(table, head, name)
         ]
