@@ -19,7 +19,15 @@ from scipy import sparse
 from hitlens.errors import DataError, FileFormatError, NotFoundError
 from hitlens.events import Events, concat
 from hitlens.io import native
-from hitlens.io.native import BATCH, ColumnInfo, NativeWriter, is_native, open_native, read_native
+from hitlens.io.native import (
+    BATCH,
+    ColumnInfo,
+    NativeWriter,
+    is_hdf5,
+    is_native,
+    open_native,
+    read_native,
+)
 
 
 def some_events(n: int, seed: int = 0, *, is_sparse: bool = False, first: int = 0) -> Events:
@@ -54,6 +62,7 @@ def assert_same(one: Events, other: Events) -> None:
         assert a.dtype == b.dtype
         if sparse.issparse(a):
             assert sparse.issparse(b)
+            assert a.indices.dtype == b.indices.dtype == b.indptr.dtype == np.int32
             a, b = a.toarray(), b.toarray()
         np.testing.assert_array_equal(a, b)
     assert_frame_equal(one.truth, other.truth)
@@ -241,3 +250,16 @@ def test_wrong_detector(tmp_path: Path) -> None:
     path = write(tmp_path / "a.h5", some_events(2))
     with pytest.raises(FileFormatError, match="detector 'demo', not of 'cebr'"):
         read_native(path, detector="cebr")
+
+
+def test_what_is_native_says_so(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5", some_events(5))
+    assert is_native(path)
+    assert is_hdf5(path)
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["x"] = 1
+    cut = tmp_path / "c.h5"
+    cut.write_bytes(path.read_bytes()[:2000])
+    for other in (tmp_path / "b.h5", cut):
+        assert is_hdf5(other)
+        assert not is_native(other)

@@ -220,7 +220,10 @@ class NativeFile:
         first, last = int(indptr[0]), int(indptr[-1])
         parts = (_read_rows(node["data"], first, last), _read_rows(node["indices"], first, last))
         shape = (stop - start, self.views[view][0])
-        return sparse.csr_array((*parts, indptr - first), shape=shape)
+        ends = indptr - first
+        if last - first <= np.iinfo(np.int32).max:  # with 64 bits scipy would widen the places too
+            ends = ends.astype(np.int32)
+        return sparse.csr_array((*parts, ends), shape=shape)
 
     def _read_column(self, name: str, start: int, stop: int) -> pl.Series:
         values = _read_rows(self._file["truth"][name], start, stop)

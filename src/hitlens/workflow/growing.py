@@ -13,13 +13,12 @@ from hitlens.errors import DataError
 from hitlens.events import Images
 
 _MOST_OF_32_BITS = np.iinfo(np.int32).max
+#: What an array begins with, bytes; above the 32 MiB up to which memory may come from the common heap.
+_RESERVED_BYTES = 2**26
 
 
 class GrowingArray:
     """A dense view.
-
-    Attributes:
-        array: what was appended so far, shape (event, row, col).
 
     Examples:
         >>> grown = GrowingArray()
@@ -30,7 +29,11 @@ class GrowingArray:
     """
 
     def __init__(self) -> None:
-        self.array: NDArray[Any] = np.empty(0)
+        self._room: NDArray[Any] = np.empty(0)
+        self._n = 0
+
+    def __len__(self) -> int:
+        return self._n
 
     def append(self, block: NDArray[Any]) -> None:
         """Append images.
@@ -38,17 +41,33 @@ class GrowingArray:
         Raises:
             DataError: images of another shape.
         """
-        if not len(self.array):
-            self.array = block.copy()
-            return
-        if block.shape[1:] != self.array.shape[1:]:
-            raise DataError(f"Images of {self.array.shape[1:]} and {block.shape[1:]} cannot be joined.")
-        dtype = np.result_type(self.array, block)
-        if dtype != self.array.dtype:
-            self.array = self.array.astype(dtype)
-        old = len(self.array)
-        self.array.resize((old + len(block), *block.shape[1:]), refcheck=False)
-        self.array[old:] = block
+        if not self._n:
+            self._room = _reserved(block.shape[1:], block.dtype)
+        if block.shape[1:] != self._room.shape[1:]:
+            raise DataError(f"Images of {self._room.shape[1:]} and {block.shape[1:]} cannot be joined.")
+        dtype = np.result_type(self._room, block)
+        if dtype != self._room.dtype:
+            wider = _reserved(block.shape[1:], dtype, self._n)
+            wider[: self._n] = self._room[: self._n]
+            self._room = wider
+        end = self._n + len(block)
+        if end > len(self._room):
+            self._room.resize((end, *block.shape[1:]), refcheck=False)
+        self._room[self._n : end] = block
+        self._n = end
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """What was appended so far, shape (event, row, col); nothing is appended after it was asked for."""
+        self._room.resize((self._n, *self._room.shape[1:]), refcheck=False)
+        return self._room
+
+
+def _reserved(shape: tuple[int, ...], dtype: np.dtype[Any], n_least: int = 0) -> NDArray[Any]:
+    # So large that the system gives it pages of its own, which it can move; unwritten ones cost nothing.
+    # In smaller pieces a growing array would leave holes of its earlier sizes behind.
+    n = _RESERVED_BYTES // max(1, math.prod(shape) * dtype.itemsize)
+    return np.empty((max(n, n_least), *shape), dtype)
 
 
 class GrowingSparse:
@@ -79,7 +98,7 @@ class GrowingSparse:
             raise DataError(f"Images of {self._n_pixels} and {block.shape[1]} pixels cannot be joined.")
         self._n_pixels = block.shape[1]
         self._is_canonical &= bool(block.has_canonical_format)
-        n_hits = int(self._indptr.array[-1])
+        n_hits = len(self._data)
         ends = block.indptr[1:].astype(np.int64) + n_hits
         if len(ends) and ends[-1] <= _MOST_OF_32_BITS:
             ends = ends.astype(np.int32)

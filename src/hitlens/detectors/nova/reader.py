@@ -37,8 +37,8 @@ from hitlens.io.native import is_hdf5
 
 log = logging.getLogger(__name__)
 
-#: Events dense at once, 4 MB: they stay in the processor's cache while their hits are looked for.
-STRETCH = 256
+#: Events that become sparse at once, 2 MB: they stay in the processor's cache.
+STRETCH = 128
 
 Sparse = sparse.csr_array[Any, tuple[int, int]]
 _Hits = tuple[NDArray[np.uint8], NDArray[np.int32]]
@@ -139,14 +139,17 @@ def _stretch(pixels: h5py.Dataset) -> int:
 
 
 class _Room:
-    """Room for two stretches of events, one being read while hits are looked for in the other."""
+    """Room for two stretches of events, one being read while hits are looked for in the other.
+
+    Each array is below 4 MiB, from where on numpy asks for pages of 2 MiB, written to or not.
+    """
 
     def __init__(self, n_events: int) -> None:
         self.n_events = n_events
         self._pixels = np.empty((2, n_events, N_VALUES), np.uint8)
-        # The system gives only as much of this as is written to: that of the hits there are.
-        self._data = np.empty((len(VIEW_NAMES), n_events * N_PIXELS), np.uint8)
-        self._indices = np.empty((len(VIEW_NAMES), n_events * N_PIXELS), np.int32)
+        # Room for the most hits there can be; the system gives only what is written to.
+        self._data = np.empty(n_events * N_PIXELS, np.uint8)
+        self._indices = np.empty(n_events * N_PIXELS, np.int32)
 
     def stretches(self, pixels: h5py.Dataset, start: int, stop: int) -> Iterator[NDArray[np.uint8]]:
         """Yield the pixels of the events from start to stop, shape (event, value)."""
@@ -169,12 +172,13 @@ class _Room:
 
     def hits(self, rows: NDArray[np.uint8], n_hits: NDArray[np.int32]) -> list[_Hits]:
         """Return values and places of the hits by view, and fill in how many there are, (event, view)."""
-        find_hits(rows.view(np.uint64), rows, n_hits, self._data, self._indices)
-        ends = n_hits.sum(axis=0, dtype=np.int64)
-        return [
-            (data[:end].copy(), indices[:end].copy())
-            for data, indices, end in zip(self._data, self._indices, ends, strict=True)
-        ]
+        found = []
+        room = len(rows) * N_PIXELS
+        for view in range(len(VIEW_NAMES)):
+            data, indices, counts = self._data[:room], self._indices[:room], n_hits[:, view]
+            n = find_hits(rows.view(np.uint64), rows, view * N_PIXELS // 8, counts, data, indices)
+            found.append((data[:n].copy(), indices[:n].copy()))
+        return found
 
 
 def _views(pixels: h5py.Dataset, start: int, stop: int, room: _Room) -> dict[str, Sparse]:
@@ -192,7 +196,7 @@ def _views(pixels: h5py.Dataset, start: int, stop: int, room: _Room) -> dict[str
 def _sparse(parts: list[_Hits], n_hits: NDArray[np.int32]) -> Sparse:
     data = np.concatenate([values for values, _ in parts])
     indices = np.concatenate([places for _, places in parts])
-    indptr = np.zeros(len(n_hits) + 1, np.int64)
+    indptr = np.zeros(len(n_hits) + 1, np.int32)  # with 64 bits scipy would widen the places too
     np.cumsum(n_hits, out=indptr[1:])
     view = sparse.csr_array((data, indices, indptr), shape=(len(n_hits), N_PIXELS))
     view.has_canonical_format = True  # as the kernel left them; spares scipy the look
