@@ -40,6 +40,7 @@ def evaluate(
     from rich.progress import Progress
 
     from hitlens.cli.tables import terminal_table
+    from hitlens.report.findings import findings_tables
     from hitlens.report.tables import summary_table
     from hitlens.workflow.evaluation import evaluate_run
 
@@ -54,5 +55,9 @@ def evaluate(
             bar.update(tasks[words], completed=done)
 
         results = evaluate_run(run, files=data, again=again, progress=show, **changes)
-    Console().print(terminal_table(summary_table(results)))
+    console = Console()
+    console.print(terminal_table(summary_table(results)))
+    for task in results.tasks:
+        for found in findings_tables(task):
+            console.print(terminal_table(found))
     typer.echo(f"Numbers: {run / 'metrics.json'}. Report: {run / 'report.html'}")

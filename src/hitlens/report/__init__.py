@@ -12,6 +12,7 @@ __all__ = [
     "embed",
     "event_display",
     "figures",
+    "findings",
     "gallery",
     "labels",
     "numbers",

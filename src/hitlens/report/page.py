@@ -11,6 +11,7 @@ import polars as pl
 from hitlens.detector import Detector
 from hitlens.evaluate.results import Results
 from hitlens.report.drawn import DrawnFigure, all_figures
+from hitlens.report.findings import NOTES, findings_tables
 from hitlens.report.gallery import Gallery
 from hitlens.report.render import render
 from hitlens.report.tables import (
@@ -70,6 +71,7 @@ def render_report(content: ReportContent) -> tuple[str, tuple[DrawnFigure, ...]]
         training=drawn["training"],
         training_table=_training_table(content),
         tasks=sections,
+        findings_notes=NOTES,
         galleries=content.galleries,
         published=published_table(results, detector),
         provenance=provenance_table(content.provenance) if content.provenance else None,
@@ -89,6 +91,7 @@ class TaskSection:
     notes: tuple[str, ...]
     figures: tuple[DrawnFigure, ...]
     slices: tuple[DrawnFigure, ...]
+    findings: tuple[Table, ...] = ()
 
 
 def _task_section(
@@ -105,6 +108,7 @@ def _task_section(
         notes=tuple(notes),
         figures=drawn.get(name, ()),
         slices=drawn.get(f"{name} slices", ()),
+        findings=tuple(findings_tables(task)),
     )
 
 
