@@ -12,6 +12,8 @@ from hitlens.models import MODELS, build_network
 
 SQUARE = View(name="anode", shape=(16, 16), axes=("x", "y"), pitch_mm=(3, 3), unit="photons")
 OBLONG = View(name="side", shape=(10, 14), axes=("plane", "cell"), pitch_mm=(1, 1), unit="counts")
+TANK = View(name="tank", shape=(6, 9, 8), axes=("z", "y", "x"), pitch_mm=(5, 5, 5), unit="counts")
+BLOCK = View(name="block", shape=(4, 4, 5), axes=("z", "y", "x"), pitch_mm=(5, 5, 5), unit="counts")
 ONE_VIEW = ("plain_cnn",)
 
 
@@ -28,6 +30,8 @@ def inputs(views: tuple[View, ...], n: int, n_channels: int = 1) -> dict[str, to
 
 
 def views_for(name: str) -> tuple[View, ...]:
+    if 2 not in MODELS[name].n_axes:
+        return (TANK, BLOCK)
     return (SQUARE,) if name in ONE_VIEW else (SQUARE, OBLONG)
 
 
@@ -155,10 +159,32 @@ def test_a_shared_tower_needs_views_of_one_shape() -> None:
         build_network("residual_cnn", {"shared_towers": True}, (SQUARE, OBLONG), 1, 1)
 
 
-def test_flat_networks_refuse_volumes() -> None:
-    volume = View(name="tank", shape=(4, 8, 8), axes=("z", "y", "x"), pitch_mm=(1, 1, 1), unit="pe")
-    with pytest.raises(ConfigError, match=r"residual_cnn needs flat views\. View 'tank'"):
-        build_network("residual_cnn", {}, (volume,), 1, 1)
+@pytest.mark.parametrize("name", [name for name in MODELS if 3 not in MODELS[name].n_axes])
+def test_flat_networks_refuse_volumes(name: str) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"{name} takes no view of 3 axes; 'tank' .*do: volume_cnn, dense, logistic"
+    ):
+        build_network(name, {}, (TANK,), 1, 1)
+
+
+def test_a_network_for_volumes_refuses_flat_views() -> None:
+    with pytest.raises(ConfigError, match=r"volume_cnn takes no view of 2 axes; 'anode' .*residual_cnn"):
+        build_network("volume_cnn", {}, (SQUARE,), 1, 1)
+    with pytest.raises(ConfigError, match="features and blocks must be as many: 2, 3"):
+        build_network("volume_cnn", {"features": [4, 8]}, (TANK,), 1, 1)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_a_volume_keeps_its_places_at_any_stride(stride: int) -> None:
+    settings = {"stem_stride": stride, "features": [4, 8], "blocks": [1, 1]}
+    network = build_network("volume_cnn", settings, (TANK, BLOCK), 2, 3).eval()
+    images = inputs((TANK, BLOCK), 2, 2)
+    with torch.no_grad():
+        before = network(images)
+        images["block"][0, 0, 3, 3, 4] += 5  # the very last voxel of the second view
+        changed = network(images)
+    assert not torch.equal(before[0], changed[0])
+    torch.testing.assert_close(before[1], changed[1])
 
 
 def test_the_mean_of_a_view_has_fewer_weights_than_its_places() -> None:

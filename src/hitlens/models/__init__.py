@@ -14,6 +14,7 @@ from hitlens.models.dense import Dense, DenseConfig, Logistic, LogisticConfig
 from hitlens.models.plain_cnn import PlainCnn, PlainCnnConfig
 from hitlens.models.residual_cnn import ResidualCnn, ResidualCnnConfig
 from hitlens.models.two_branch_cnn import TwoBranchCnn, TwoBranchCnnConfig
+from hitlens.models.volume_cnn import VolumeCnn, VolumeCnnConfig
 
 __all__ = [
     "MODELS",
@@ -28,16 +29,23 @@ __all__ = [
     "ResidualCnnConfig",
     "TwoBranchCnn",
     "TwoBranchCnnConfig",
+    "VolumeCnn",
+    "VolumeCnnConfig",
     "build_network",
 ]
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network class with the class of its settings."""
+    """A network class with the class of its settings.
+
+    Attributes:
+        n_axes: how many axes the views may have: 2 for flat ones, 3 for volumes.
+    """
 
     network: type[nn.Module]
     config: type[BaseModel]
+    n_axes: tuple[int, ...] = (2,)
 
 
 #: Every architecture, by name.
@@ -45,8 +53,9 @@ MODELS = {
     "residual_cnn": Architecture(ResidualCnn, ResidualCnnConfig),
     "two_branch_cnn": Architecture(TwoBranchCnn, TwoBranchCnnConfig),
     "plain_cnn": Architecture(PlainCnn, PlainCnnConfig),
-    "dense": Architecture(Dense, DenseConfig),
-    "logistic": Architecture(Logistic, LogisticConfig),
+    "volume_cnn": Architecture(VolumeCnn, VolumeCnnConfig, n_axes=(3,)),
+    "dense": Architecture(Dense, DenseConfig, n_axes=(2, 3)),
+    "logistic": Architecture(Logistic, LogisticConfig, n_axes=(2, 3)),
 }
 
 
@@ -64,11 +73,19 @@ def build_network(
 
     Raises:
         NotFoundError: no architecture has that name.
-        ConfigError: an unknown or impossible setting.
+        ConfigError: an unknown or impossible setting, or a view that this network does not take.
     """
     if name not in MODELS:
         raise NotFoundError(f"No model is called '{name}'. {choose_from(name, MODELS)}")
     architecture = MODELS[name]
+    for view in views:
+        n_axes = len(view.shape)
+        if n_axes not in architecture.n_axes:
+            fit = ", ".join(one for one, other in MODELS.items() if n_axes in other.n_axes)
+            raise ConfigError(
+                f"model.name: {name} takes no view of {n_axes} axes; '{view.name}' has shape {view.shape}. "
+                f"These do: {fit}."
+            )
     try:
         config = architecture.config(**settings)
     except ValidationError as error:

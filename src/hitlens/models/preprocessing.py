@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict
+from torch import nn
 
 from hitlens.datasets.regions import Region
 from hitlens.datasets.transforms import Scaling
@@ -58,9 +59,9 @@ class Preprocessing(BaseModel):
         return len(next(iter(self.scalings.values())))
 
     def images(self, view: str, pixels: torch.Tensor) -> torch.Tensor:
-        """Return network input (event, channel, row, col), channels last in memory, from raw pixels."""
+        """Return network input (event, channel, row, col), of flat views channels last, from raw pixels."""
         channels = torch.stack([scaling(pixels) for scaling in self.scalings[view]], dim=1)
-        return channels.contiguous(memory_format=torch.channels_last)
+        return channels if channels.ndim != 4 else channels.contiguous(memory_format=torch.channels_last)
 
     def scale_target(self, head: Task, values: torch.Tensor) -> torch.Tensor:
         """Return targets in units of their spread; class indices unchanged."""
@@ -108,6 +109,13 @@ def fit_target_scaling(head: Task, values: torch.Tensor, curve: TargetCurve = "l
     mean, safe = columns.mean(dim=0), torch.where(spread > 0, spread, torch.ones_like(spread))
     constants = (tuple(mean.tolist()) * n_elements, tuple(safe.tolist()) * n_elements)
     return TargetScaling(mean=constants[0], spread=constants[1], curve=curve)
+
+
+def in_fast_layout(network: nn.Module) -> nn.Module:
+    """Return the network, its weights channels last in memory where all its convolutions are flat."""
+    if any(weights.ndim > 4 for weights in network.parameters()):
+        return network
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def split_outputs(heads: tuple[Task, ...], outputs: torch.Tensor) -> dict[str, torch.Tensor]:

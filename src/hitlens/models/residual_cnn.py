@@ -108,7 +108,7 @@ class ResidualCnn(nn.Module):
         config: settings.
 
     Raises:
-        ConfigError: one tower for views of several shapes, or a view that is not flat.
+        ConfigError: one tower for views of several shapes.
     """
 
     def __init__(
@@ -150,12 +150,6 @@ def _border(shape: tuple[int, ...], kernel: int, stride: int) -> tuple[int, int,
 
 
 def _check_views(views: tuple[View, ...], config: ResidualCnnConfig) -> None:
-    for view in views:
-        if len(view.shape) != 2:
-            raise ConfigError(
-                f"residual_cnn needs flat views. View '{view.name}' has shape {view.shape}: "
-                "model.name = volume_cnn takes volumes."
-            )
     if config.shared_towers and len({view.shape for view in views}) > 1:
         shapes = ", ".join(f"{view.name} {view.shape}" for view in views)
         raise ConfigError(f"model.settings.shared_towers needs views of one shape. Got {shapes}.")

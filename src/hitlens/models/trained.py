@@ -24,7 +24,7 @@ from hitlens.events import Events
 from hitlens.io.atomic import written_whole
 from hitlens.models import build_network
 from hitlens.models.matching import align_outputs
-from hitlens.models.preprocessing import Preprocessing, split_outputs
+from hitlens.models.preprocessing import Preprocessing, in_fast_layout, split_outputs
 
 #: Version of the metadata; raised when a reader of the old one would go wrong.
 FORMAT = "hitlens-model"
@@ -226,5 +226,4 @@ def load_model(path: Path, detector: Detector) -> TrainedModel:
         network.load_state_dict(weights)
     except RuntimeError as error:
         raise ModelFileError(f"{path}: the weights do not fit '{card.architecture}': {error}") from None
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return TrainedModel(card, network.eval(), detector)
+    return TrainedModel(card, in_fast_layout(network).eval(), detector)

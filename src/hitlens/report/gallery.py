@@ -51,7 +51,7 @@ class Gallery:
 def position_columns(detector: Detector, view: View) -> tuple[tuple[str, str], ...]:
     """Return the pairs of truth columns that hold positions in a view: (along rows, along columns).
 
-    They are the columns that a flip of one axis reverses, as the detector's symmetries say.
+    A volume is shown as its sum over the depth, so that positions along the depth have no place in it. They are the columns that a flip of one axis reverses, as the detector's symmetries say.
 
     Examples:
         >>> from hitlens.detector import dihedral_group
@@ -62,7 +62,7 @@ def position_columns(detector: Detector, view: View) -> tuple[tuple[str, str], .
         (('x1', 'y1'), ('x2', 'y2'))
     """
     along = []
-    for axis in view.axes:
+    for axis in view.axes[-2:]:
         flips = [s for s in detector.symmetries if s.flips == (axis,) and not s.transpose]
         along.append([c for s in flips[:1] for c, effect in s.truth.items() if effect.scale < 0])
     return tuple(zip(*along, strict=False))

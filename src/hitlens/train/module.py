@@ -14,7 +14,7 @@ from torch import nn
 from hitlens.datasets.augment import Augmentation
 from hitlens.datasets.resident import Batch
 from hitlens.detector import Task
-from hitlens.models.preprocessing import Preprocessing, split_outputs
+from hitlens.models.preprocessing import Preprocessing, in_fast_layout, split_outputs
 from hitlens.train.config import TrainConfig
 from hitlens.train.losses import event_losses, relative_loss
 from hitlens.train.scores import validation_scores
@@ -42,7 +42,7 @@ class TrainingModule(lightning.LightningModule):
         class_weights: dict[str, torch.Tensor] | None = None,
     ) -> None:
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = in_fast_layout(network)
         self.heads = heads
         self.preprocessing = preprocessing
         self.config = config
