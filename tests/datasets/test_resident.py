@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+import pytest
 import torch
 
 from hitlens.datasets.resident import ResidentData, ResidentLoader
@@ -71,3 +72,31 @@ def test_weighted_means_do_not_depend_on_the_chances() -> None:
     assert torch.bincount(drawn).float()[-1] > 3 * torch.bincount(drawn).float()[0]
     assert abs((drawn * weight).mean().item() - np.arange(N).mean()) < 1.0
     assert abs(weight.mean().item() - 1) < 0.05
+
+
+def test_draws_follow_the_wanted_shares_unweighted() -> None:
+    wanted = np.r_[np.full(10, 0.09), np.full(40, 0.0025)]
+    loader = ResidentLoader(
+        DATA, np.arange(N), 16, shuffle_seed=(1,), chances=wanted, wanted=wanted, n_draws=4000
+    )
+    drawn = torch.cat([batch.rows for batch in loader])
+    assert len(drawn) == 4000
+    assert (drawn < 10).float().mean().item() == pytest.approx(0.9, abs=0.02)
+    assert all(torch.equal(batch.weights, torch.ones(len(batch))) for batch in loader)
+
+
+def test_chances_that_differ_from_the_wanted_ones_are_made_up_for_by_weights() -> None:
+    wanted, chances = np.full(N, 1 / N), np.linspace(1, 3, N) / (2 * N)
+    loader = ResidentLoader(DATA, np.arange(N), 64, shuffle_seed=(1,), chances=chances, wanted=wanted)
+    batch = next(iter(loader))
+    expected = wanted[batch.rows.numpy()] / chances[batch.rows.numpy()]
+    np.testing.assert_allclose(batch.weights.numpy(), expected, rtol=1e-6)
+
+
+def test_a_short_epoch_shows_other_events_the_next_time() -> None:
+    def shown(epoch: int) -> list[int]:
+        return first_pixels(ResidentLoader(DATA, np.arange(N), 8, shuffle_seed=(1, epoch), n_draws=20))
+
+    assert len(set(shown(0))) == 20
+    assert shown(0) != shown(1)
+    assert len(first_pixels(ResidentLoader(DATA, np.arange(N), 8, n_draws=10 * N))) == N

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hitlens.detectors import get_detector
-from hitlens.train.losses import REGRESSION_LOSSES, event_losses, set_loss
+from hitlens.train.losses import REGRESSION_LOSSES, event_losses, relative_loss, set_loss
 
 CEBR = get_detector("cebr")
 
@@ -45,3 +45,10 @@ def test_regression_loss_is_the_mean_over_columns() -> None:
     task = CEBR.task("single_position")
     losses = event_losses(task, torch.tensor([[1.0, 3.0]]), torch.tensor([[0.0, 0.0]]), "mae")
     assert losses.item() == 2
+
+
+def test_a_relative_error_does_not_depend_on_the_scale() -> None:
+    pred, true = torch.tensor([[2.0], [30.0]]), torch.tensor([[4.0], [20.0]])
+    torch.testing.assert_close(relative_loss(pred, true), torch.tensor([0.5, 0.5]))
+    torch.testing.assert_close(relative_loss(pred * 7, true * 7), relative_loss(pred, true))
+    assert torch.isfinite(relative_loss(pred, torch.zeros(2, 1))).all()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from hitlens.detectors import get_detector
+from hitlens.errors import ConfigError
 from hitlens.models.preprocessing import Preprocessing, TargetScaling
 from hitlens.train.scores import monitored, validation_scores
 
@@ -22,7 +24,27 @@ def test_accuracy_counts_raw_scores_above_zero() -> None:
     scores = validation_scores(
         task, torch.tensor([[0.1], [-3.0]]), torch.tensor([[1.0], [1.0]]), preprocessing("", 0)
     )
-    assert scores == {"accuracy": 0.5}
+    assert scores == {"accuracy": 0.5, "balanced_accuracy": 0.5}
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_class_scores_are_those_of_scikit_learn(n_classes: int) -> None:
+    torch.manual_seed(0)
+    task = CEBR.task("multiplicity")
+    if n_classes == 3:
+        task = task.model_copy(update={"kind": "multiclass", "class_names": ("a", "b", "c")})
+    label = torch.randint(n_classes, (200, 1)).float()
+    raw = torch.randn(200, 1 if n_classes == 2 else 3).round(decimals=1)  # with ties
+    scores = validation_scores(task, raw, label, preprocessing("", 0))
+    called = (raw[:, 0] > 0).int() if n_classes == 2 else raw.argmax(dim=1)
+    probabilities = raw[:, 0] if n_classes == 2 else raw.double().softmax(dim=1)
+    assert scores["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(label[:, 0], called))
+    assert scores["auc"] == pytest.approx(roc_auc_score(label[:, 0], probabilities, multi_class="ovr"))
+
+
+def test_a_class_without_an_event_is_left_out() -> None:
+    raw, label = torch.tensor([[0.1], [-3.0]]), torch.tensor([[1.0], [1.0]])
+    assert "auc" not in validation_scores(CEBR.task("multiplicity"), raw, label, preprocessing("", 0))
 
 
 def test_sets_are_matched_before_they_are_scored() -> None:
@@ -54,3 +76,7 @@ def test_the_best_epoch_is_chosen_by_accuracy_or_loss() -> None:
     assert monitored((CEBR.task("multiplicity"),)) == ("val_accuracy", "max")
     assert monitored((CEBR.task("single_energy"),)) == ("val_loss", "min")
     assert monitored(CEBR.heads(CEBR.task("joint"))) == ("val_loss", "min")
+    assert monitored((CEBR.task("multiplicity"),), "auc") == ("val_auc", "max")
+    assert monitored((CEBR.task("multiplicity"),), "loss") == ("val_loss", "min")
+    with pytest.raises(ConfigError, match=r"auc needs one task with classes\. Got single_energy"):
+        monitored((CEBR.task("single_energy"),), "auc")

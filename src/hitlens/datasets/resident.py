@@ -104,6 +104,8 @@ class ResidentLoader:
         chances: chance of each row to be drawn, shape (n,), sum 1; rows are then drawn with replacement.
         wanted: chance of each row that weighted means are to follow, shape (n,), sum 1; the same for all
             where left out. Drawn events are weighted by wanted over chance.
+        n_draws: events handed out in one pass, at most all rows unless there are chances; 0 for as many as
+            there are rows.
     """
 
     def __init__(
@@ -116,17 +118,21 @@ class ResidentLoader:
         drop_last: bool = False,
         chances: NDArray[np.float64] | None = None,
         wanted: NDArray[np.float64] | None = None,
+        n_draws: int = 0,
     ) -> None:
         self.data = data
         self.rows = torch.from_numpy(np.asarray(rows))
         self.batch_size = batch_size
         self.shuffle_seed = shuffle_seed
-        self.drop_last = drop_last and len(rows) >= batch_size
+        self.n_draws = n_draws or len(rows)
+        if chances is None:
+            self.n_draws = min(self.n_draws, len(rows))
+        self.drop_last = drop_last and self.n_draws >= batch_size
         self.chances = chances
         self.wanted = np.full(len(rows), 1 / max(1, len(rows))) if wanted is None else wanted
 
     def __len__(self) -> int:
-        n = len(self.rows)
+        n = self.n_draws
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -145,8 +151,7 @@ class ResidentLoader:
         """Positions among the rows, in the order they are handed out."""
         n = len(self.rows)
         if self.shuffle_seed is None:
-            return torch.arange(n)
+            return torch.arange(self.n_draws)
         rng = np.random.default_rng(self.shuffle_seed)
-        return torch.from_numpy(
-            rng.permutation(n) if self.chances is None else rng.choice(n, n, p=self.chances)
-        )
+        order = rng.permutation(n) if self.chances is None else rng.choice(n, self.n_draws, p=self.chances)
+        return torch.from_numpy(order[: self.n_draws])

@@ -9,12 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field
 #: Losses of regressions.
 LossName = Literal["huber", "mse", "mae", "relative"]
 
+#: Scores of the validation split that may choose the best epoch.
+Monitor = Literal["auto", "loss", "accuracy", "balanced_accuracy", "auc"]
+
 
 class TrainConfig(BaseModel):
     """How a network is trained.
 
     Attributes:
         epochs: passes over the training split.
+        draws: training events shown an epoch; 0 for as many as there are.
         batch_size: events a step.
         optimizer: "adam" or "adamw" (decoupled weight decay).
         learning_rate: highest rate.
@@ -25,6 +29,8 @@ class TrainConfig(BaseModel):
         ema_decay: share kept a step of the running average of the weights that is validated and shipped; 0
             for no averaging.
         patience: stop after this many epochs without a better validation metric; 0 never stops early.
+        monitor: the score of the validation split that chooses the best epoch. "auto" is the accuracy of a
+            lone classification and else the loss; "auc" or "balanced_accuracy" tell more of rare classes.
         keep: the weights that are shipped: those of the epoch with the "best" validation metric, or the
             "last" ones, where there are so few validation events that the best epoch is an accident.
         loss: of regression targets in units of their spread over the training split; "relative" is the
@@ -49,6 +55,7 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: int = Field(30, ge=1)
+    draws: int = Field(0, ge=0)
     batch_size: int = Field(256, ge=2)
     optimizer: Literal["adam", "adamw"] = "adamw"
     learning_rate: float = Field(3e-3, gt=0)
@@ -57,6 +64,7 @@ class TrainConfig(BaseModel):
     warmup_epochs: float = Field(1.0, ge=0)
     ema_decay: float = Field(0.999, ge=0, lt=1)
     patience: int = Field(0, ge=0)
+    monitor: Monitor = "auto"
     keep: Literal["best", "last"] = "best"
     loss: LossName | dict[str, LossName] = "huber"
     task_weights: Literal["equal", "learned"] | dict[str, float] = "equal"

@@ -89,6 +89,7 @@ class ResidentDataModule(lightning.LightningDataModule):
             drop_last=True,
             chances=self._chances(),
             wanted=self.wanted,
+            n_draws=self.config.draws,
         )
 
     def _chances(self) -> NDArray[np.float64] | None:
@@ -165,7 +166,7 @@ def run_training(
     keep_freed_memory()
     config = module.config
     precision = resolve_precision(config.precision, config.accelerator)
-    monitor, mode = monitored(module.heads)
+    monitor, mode = monitored(module.heads, config.monitor)
     checkpoints = ModelCheckpoint(
         dirpath=folder / "checkpoints",
         filename=f"{{epoch:03d}}-{{{monitor}:.5f}}",

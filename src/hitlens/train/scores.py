@@ -5,22 +5,44 @@ from __future__ import annotations
 import torch
 
 from hitlens.detector import Task
+from hitlens.errors import ConfigError
 from hitlens.models.matching import match_outputs
 from hitlens.models.preprocessing import Preprocessing
+from hitlens.train.config import Monitor
 
 
-def monitored(heads: tuple[Task, ...]) -> tuple[str, str]:
+def monitored(heads: tuple[Task, ...], monitor: Monitor = "auto") -> tuple[str, str]:
     """Return the name of the score that chooses the best epoch, and "max" or "min".
 
-    Accuracy for a lone classification; the loss, in units of the targets' spread, for all else.
+    Args:
+        heads: tasks learnt together.
+        monitor: "auto" is the accuracy of a lone classification, and else the loss, in units of the targets'
+            spread.
+
+    Raises:
+        ConfigError: a score of a class for a task that is not one classification alone.
+
+    Examples:
+        >>> energy = Task(name="energy", kind="regression", meaning="", columns=("e",), units=("GeV",))
+        >>> monitored((energy,))
+        ('val_loss', 'min')
     """
-    return ("val_accuracy", "max") if len(heads) == 1 and heads[0].is_classification else ("val_loss", "min")
+    lone = len(heads) == 1 and heads[0].is_classification
+    if monitor == "auto":
+        return ("val_accuracy", "max") if lone else ("val_loss", "min")
+    if monitor == "loss":
+        return "val_loss", "min"
+    if not lone:
+        raise ConfigError(
+            f"train.monitor = {monitor} needs one task with classes. Got {', '.join(h.name for h in heads)}."
+        )
+    return f"val_{monitor}", "max"
 
 
 def validation_scores(
     head: Task, values: torch.Tensor, target: torch.Tensor, preprocessing: Preprocessing
 ) -> dict[str, float]:
-    """Return accuracy, or mean absolute error and rms error by unit, after best matching for sets.
+    """Return accuracies and AUC, or mean absolute error and rms error by unit, after best matching for sets.
 
     Args:
         head: the task.
@@ -32,7 +54,8 @@ def validation_scores(
         return {}
     if head.is_classification:
         called = (values > 0).float() if head.kind == "binary" else values.argmax(dim=1, keepdim=True).float()
-        return {"accuracy": (called == target).float().mean().item()}
+        right = (called == target).float()
+        return {"accuracy": right.mean().item(), **_class_scores(values, target[:, 0].long(), right[:, 0])}
     if head.kind == "set_regression":
         spread = values.new_tensor(preprocessing.targets[head.name].spread)
         values = match_outputs(values, target, len(head.elements), spread)
@@ -44,3 +67,30 @@ def validation_scores(
         scores[f"mae_{unit.lower()}"] = part.abs().mean().item()
         scores[f"rmse_{unit.lower()}"] = part.square().mean().sqrt().item()
     return scores
+
+
+def _class_scores(values: torch.Tensor, label: torch.Tensor, right: torch.Tensor) -> dict[str, float]:
+    """Balanced accuracy and area under the ROC curve, of several classes the mean of one against the rest.
+
+    Classes without an event are left out.
+    """
+    shares, areas = [], []
+    for number in torch.unique(label).tolist():
+        own = label == number
+        shares.append(right[own].mean().item())
+        score = values[:, 0] if values.shape[1] == 1 else values.double().softmax(dim=1)[:, number]
+        if values.shape[1] > 1 or number == 1:
+            areas.append(_area(score, own))
+    known = [area for area in areas if area is not None]
+    scores = {"balanced_accuracy": sum(shares) / len(shares)}
+    return scores | ({"auc": sum(known) / len(known)} if known else {})
+
+
+def _area(score: torch.Tensor, own: torch.Tensor) -> float | None:
+    """Chance that an event of the class has a higher score than another; None without one of each."""
+    n_own, n_rest = int(own.sum()), int((~own).sum())
+    if not n_own or not n_rest:
+        return None
+    _, inverse, counts = torch.unique(score, return_inverse=True, return_counts=True)
+    ranks = counts.cumsum(0).double() - (counts.double() - 1) / 2
+    return float((ranks[inverse][own].sum() - n_own * (n_own + 1) / 2) / (n_own * n_rest))

@@ -228,7 +228,7 @@ def _variant_result(
 ) -> VariantResult:
     record, card = runs.read_provenance(folder), read_card(folder / runs.MODEL)
     rows = read_history(folder / runs.HISTORY)
-    higher = monitored(prepared.heads)[1] == "max"
+    higher = monitored(prepared.heads, read_run_config(folder).train.monitor)[1] == "max"
     return VariantResult(
         name=name,
         settings=settings,
@@ -259,7 +259,7 @@ def _study_results(
 ) -> StudyResults:
     first = next(iter(found))
     machine = records[first]["machine"]
-    monitor, mode = monitored(prepared.heads)
+    monitor, mode = monitored(prepared.heads, config.base.train.monitor)
     return StudyResults(
         title=config.title,
         question=config.question,

@@ -1,0 +1,28 @@
+"""Targets on their curves and back."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from hitlens.detectors import CEBR
+from hitlens.errors import DataError
+from hitlens.models.preprocessing import Preprocessing, fit_target_scaling
+
+ENERGY = CEBR.task("single_energy")
+TRUE = torch.tensor([[0.5], [2.0], [8.0]])
+
+
+@pytest.mark.parametrize("curve", ["linear", "log"])
+def test_scaling_and_unscaling_give_back_the_target(curve: str) -> None:
+    scaling = fit_target_scaling(ENERGY, TRUE, curve)  # type: ignore[arg-type]
+    both = Preprocessing(scalings={}, targets={ENERGY.name: scaling})
+    scaled = both.scale_target(ENERGY, TRUE)
+    assert scaled.mean().item() == pytest.approx(0, abs=1e-6)
+    assert scaled.std(correction=0).item() == pytest.approx(1)
+    torch.testing.assert_close(both.unscale_output(ENERGY, scaled), TRUE)
+
+
+def test_a_logarithm_needs_targets_above_0() -> None:
+    with pytest.raises(DataError, match=r"'single_energy' must be above 0.*has -1"):
+        fit_target_scaling(ENERGY, torch.tensor([[1.0], [-1.0]]), "log")
