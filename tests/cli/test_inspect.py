@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from hitlens.cli.inspect import inspect
 from hitlens.events import Events
 from hitlens.io.native_writer import NativeWriter
+from hitlens.workflow.data import open_writer
 
 
 def run(*arguments):
@@ -68,3 +69,30 @@ def test_long_lists_are_cut(make_cebr, tmp_path, n_copies):
     result = run(write(tmp_path / "copies.h5", Events({"anode": np.asarray(images)}, events.truth, "cebr")))
     assert ("made.txt 9 ..." in " ".join(result.output.split())) == (n_copies == 30)
     assert str(n_copies + 1) in result.output
+
+
+def test_folder_of_public_nova_files(make_nova, tmp_path):
+    """From numbered files to the report: kinds of interaction, both views, unknown codes, the page."""
+    events = make_nova(300)
+    odd = events.truth["interaction"].to_numpy().copy()
+    odd[:2] = 16
+    for number, rows in ((1, slice(0, 100)), (2, slice(100, 200)), (10, slice(200, 300))):
+        part = events.select(rows)
+        if number == 1:
+            part = Events(part.images, part.truth.with_columns(interaction=odd[:100]), "nova")
+        with open_writer(tmp_path / f"neutrino{number}.h5", "nova") as writer:
+            writer.write(part)
+    page = tmp_path / "page.html"
+    result = run(tmp_path, "--html", page)
+    assert result.exit_code == 0, result.output
+    for words in (
+        "300 events",
+        "Images, view x",
+        "Images, view y",
+        "numu_cc: numu CC",
+        "interaction",
+        "3 different",
+    ):
+        assert words in result.output
+    assert "16" in result.output.split("Deserves a look")[1]
+    assert "neutrino1.h5" in page.read_text()

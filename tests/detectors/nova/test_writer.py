@@ -145,3 +145,23 @@ def test_the_name_chooses_the_layout(tmp_path: Path, make_nova: Make) -> None:
         assert back.truth.drop("file").equals(events.truth.drop("file"))
     everything = convert(tmp_path, tmp_path / "all.h5")
     assert list(everything.n_events) == ["neutrino3.h5", "neutrino12.h5"]
+
+
+@pytest.mark.real
+def test_decoded_images_of_real_detector_survive(tmp_path: Path, real_nova: Path, make_nova: Make) -> None:
+    """Three decoded events, stored there as (cell, plane): through the file and back."""
+    maps = np.load(real_nova / "nova_thesis_pixelmaps_counts.npz")
+    stems = sorted({name[:-2] for name in maps})
+    images = {view: np.stack([maps[f"{stem}_{view}"].T for stem in stems]) for view in ("x", "y")}
+    events = make_nova(len(stems))
+    path = written(tmp_path / "neutrino1.h5", Events(images, events.truth, "nova"))
+    with h5py.File(path) as file:
+        seen = np.array([file["cvnmap"][i].reshape((2, 100, 80)) for i in range(len(stems))])
+    back = read_events(path)
+    for number, view in enumerate(("x", "y")):
+        np.testing.assert_array_equal(seen[:, number], images[view])
+        np.testing.assert_array_equal(back.dense(view, (100, 80)), images[view])
+    hits = {stem: [int((maps[f"{stem}_{view}"] > 0).sum()) for view in ("x", "y")] for stem in stems}
+    assert [sum(hits[stem]) for stem in stems] == np.count_nonzero(seen, axis=(1, 2, 3)).tolist()
+    first = [int(np.flatnonzero(seen[i].any(axis=(0, 2)))[0]) for i in range(len(stems))]
+    assert first == [0, 0, 0]  # column 0 is the first plane with a hit
