@@ -116,8 +116,8 @@ def to_sparse(images: NDArray[Any]) -> Sparse:
         >>> to_sparse(np.array([[[0, 3], [0, 4]]])).indices.tolist()
         [1, 3]
     """
-    flat = images.reshape(len(images), int(np.prod(images.shape[1:])))
-    hits = np.flatnonzero(flat)
+    flat = np.ascontiguousarray(images).reshape(len(images), int(np.prod(images.shape[1:])))
+    hits = np.flatnonzero(flat != 0)  # on true and false NumPy is twice as fast as on numbers
     event, place = np.divmod(hits, max(flat.shape[1], 1))
     indptr = np.searchsorted(event, np.arange(len(flat) + 1))
     return _matrix(flat.ravel()[hits], place, indptr, flat.shape)

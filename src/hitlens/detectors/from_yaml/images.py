@@ -69,6 +69,7 @@ class ImageReader:
         self._starts: NDArray[np.int64] | None = None
         #: Order that sorts the hits by event, where the file does not.
         self._order: NDArray[np.int64] | None = None
+        self._sorted: dict[str, NDArray[Any]] = {}
 
     def highest_event(self) -> int:
         """Return the highest event a hit is of; -1 without hits."""
@@ -193,9 +194,10 @@ class ImageReader:
     def _range(self, name: str, first: int, last: int) -> NDArray[Any]:
         if self._order is None:
             return np.asarray(self._columns.read(name, first, last)).ravel()
-        # Hits in no order: all are read, and those of the block picked out.
-        whole = np.asarray(self._columns.read(name, 0, len(self._order))).ravel()
-        return whole[self._order[first:last]]
+        if name not in self._sorted:  # hits in no order: all are read, once
+            whole = np.asarray(self._columns.read(name, 0, len(self._order))).ravel()
+            self._sorted[name] = whole[self._order]
+        return self._sorted[name][first:last]
 
     def _lists(self, key: tuple[str, ...], name: str, start: int, stop: int) -> Lists:
         found = self._columns.read(name, start, stop)

@@ -36,7 +36,10 @@ def load_detector(path: Path | str) -> Detector:
     """
     path = Path(path)
     if not path.is_file():
-        raise NotFoundError(f"No file '{path}' to describe a detector. Check the name.")
+        raise NotFoundError(
+            f"No file '{path}' to describe a detector. Check the name; a relative one starts from the folder "
+            "the command runs in."
+        )
     return read_detector(path.read_text(encoding="utf-8"), str(path))
 
 
