@@ -115,18 +115,34 @@ def test_the_last_epoch_can_be_kept_whatever_its_score(
     assert best.best_score >= result.best_score
 
 
-def test_history_and_checkpoints_cover_every_epoch(
+def test_the_history_covers_every_epoch_and_few_checkpoints_stay(
     unbroken: tuple[Path, TrainingResult, TrainingModule],
 ) -> None:
     folder, result, _ = unbroken
     rows = read_history(folder / "history.csv")
     assert [row["epoch"] for row in rows] == ["0", "1", "2", "3"]
     assert list(rows[0])[:6] == ["epoch", "train_loss", "val_loss", "val_metric", "lr", "seconds"]
-    names = sorted(path.name for path in (folder / "checkpoints").iterdir())
-    assert len(names) == 4
-    assert (
-        names[result.best_epoch] == f"epoch={result.best_epoch:03d}-val_accuracy={result.best_score:.5f}.ckpt"
-    )
+    names = {path.name for path in (folder / "checkpoints").iterdir()}
+    assert f"epoch={result.best_epoch:03d}-val_accuracy={result.best_score:.5f}.ckpt" in names
+    assert {int(name[6:9]) for name in names} == {result.best_epoch, 2, 3}
+
+
+def test_a_checkpoint_cut_off_while_it_was_written_is_passed_over(
+    unbroken: tuple[Path, TrainingResult, TrainingModule],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    _, whole, _ = unbroken
+    with monkeypatch.context() as patch:
+        interrupt(patch, epoch=3)
+        run(tmp_path)
+    newest = sorted((tmp_path / "checkpoints").iterdir())[-1]
+    newest.write_bytes(newest.read_bytes()[:1000])
+    resumed, _ = run(tmp_path, resume=True)
+    assert "is not whole" in caplog.text
+    assert resumed.n_epochs == 4
+    assert resumed.best_score == whole.best_score
 
 
 def test_a_resumed_run_ends_like_an_unbroken_one(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from hitlens.datasets.resident import Batch, ResidentData, ResidentLoader
 from hitlens.errors import RunError
-from hitlens.train.callbacks import History, moving_average, read_history
+from hitlens.train.callbacks import History, KeepFew, moving_average, read_history
 from hitlens.train.config import TrainConfig
 from hitlens.train.hardware import keep_freed_memory, resolve_precision
 from hitlens.train.module import TrainingModule
@@ -179,7 +180,10 @@ def run_training(
     last = _last_checkpoint(folder) if resume else None
     with _quiet_lightning():
         trainer = _trainer(
-            config, precision, [checkpoints, *_callbacks(config, folder, monitor, mode)], progress
+            config,
+            precision,
+            [checkpoints, KeepFew(checkpoints), *_callbacks(config, folder, monitor, mode)],
+            progress,
         )
         interrupted = _fit(trainer, module, ResidentDataModule(data, train, validation, config, wanted), last)
     if not checkpoints.best_model_path:
@@ -262,5 +266,12 @@ def _quiet_lightning() -> Iterator[None]:
 
 
 def _last_checkpoint(folder: Path) -> Path | None:
-    found = sorted((folder / "checkpoints").glob("epoch=*.ckpt"))
-    return found[-1] if found else None
+    """Newest checkpoint that is whole; one cut off by the machine's end is passed over."""
+    for path in sorted((folder / "checkpoints").glob("epoch=*.ckpt"), reverse=True):
+        try:
+            torch.load(path, weights_only=True, map_location="meta")
+        except (RuntimeError, EOFError, UnpicklingError):
+            log.warning("%s is not whole; the training goes on from the one before", path)
+            continue
+        return path
+    return None
