@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hitlens.config import RunConfig, dump_config
+from hitlens.datasets.splits import duplicate_groups
 from hitlens.detector import Detector
 from hitlens.detectors import get_detector
 from hitlens.errors import ConfigError, DataError, RunError
@@ -29,7 +30,7 @@ from hitlens.settings import explain, read_yaml
 from hitlens.workflow import runs
 from hitlens.workflow.baselines import run_baselines, training_rows
 from hitlens.workflow.run_events import match_events, read_data, read_run_config
-from hitlens.workflow.training import train
+from hitlens.workflow.training import split_run, train
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +109,9 @@ def cross_validate(
         raise ConfigError(
             "The recipe names no files. Give them with --data FILE, or as data.files in the recipe."
         )
-    _open_folder(config, folder, resume=resume, force=force)
+    _check_folder(config, folder, resume=resume, force=force)
+    _check_copies(config)
+    _open_folder(config, folder, resume=resume)
     for repeat, fold, run_folder in config.folders(folder):
         _train_fold(config, repeat, fold, run_folder, progress=progress)
     return compare_folds(folder)
@@ -169,7 +172,8 @@ def read_cv_config(folder: Path) -> CrossValidationConfig:
         raise explain(error, CrossValidationConfig, str(path)) from None
 
 
-def _open_folder(config: CrossValidationConfig, folder: Path, *, resume: bool, force: bool) -> None:
+def _check_folder(config: CrossValidationConfig, folder: Path, *, resume: bool, force: bool) -> None:
+    """Refuse a folder that must not be touched; nothing is changed."""
     if resume and force:
         raise ConfigError("--resume continues a cross-validation and --force throws it away. Give one.")
     if resume:
@@ -189,8 +193,25 @@ def _open_folder(config: CrossValidationConfig, folder: Path, *, resume: bool, f
                 f"{folder} holds a cross-validation. Use --resume to continue it, --force to start over, or "
                 "another folder."
             )
-        for entry in folder.iterdir():
-            remove(entry)
+
+
+def _check_copies(config: CrossValidationConfig) -> None:
+    """Refuse events that are there twice before the first training, not when their fold comes."""
+    run = config.run
+    detector = get_detector(run.detector)
+    events = read_data(run.data, run.detector)
+    if not duplicate_groups(events, detector.key):
+        return
+    for repeat in range(config.repeats):
+        for fold in range(config.folds):
+            split_run(config.fold_config(repeat, fold), events)
+
+
+def _open_folder(config: CrossValidationConfig, folder: Path, *, resume: bool) -> None:
+    if resume:
+        return
+    for entry in folder.iterdir() if folder.exists() else ():
+        remove(entry)
     with written_whole(folder / SETTINGS) as partial:
         partial.write_text(dump_config(config), encoding="utf-8")
 

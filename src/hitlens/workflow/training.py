@@ -153,10 +153,7 @@ def prepare(config: RunConfig) -> Prepared:
     if config.data.max_events:
         left_out["beyond data.max_events"] = max(0, len(events) - config.data.max_events)
         events = events.select(slice(0, config.data.max_events))
-    classes = tuple(t for t in detector.tasks if t.is_classification)[:1]
-    split = split_events(
-        events, config.split, key=detector.key, strata=strata_of(events.truth, classes or heads)
-    )
+    split = split_run(config, events)
     if split.n_dropped:
         left_out["later copies of an event"] = split.n_dropped
     defined = strata_of(events.truth, heads) > 0
@@ -174,6 +171,18 @@ def prepare(config: RunConfig) -> Prepared:
     chances = _chances(config, truth, heads)
     counted = {reason: number for reason, number in left_out.items() if number}
     return Prepared(detector, task, heads, events, kept_split, counted, chances)
+
+
+def split_run(config: RunConfig, events: Events) -> Split:
+    """Deal the events of a run out to its splits, the same way whatever the task.
+
+    Raises:
+        LeakageError: the same event stands in more than one split.
+    """
+    detector = get_detector(config.detector)
+    classes = tuple(t for t in detector.tasks if t.is_classification)[:1]
+    strata = strata_of(events.truth, classes or detector.heads(detector.task(config.task)))
+    return split_events(events, config.split, key=detector.key, strata=strata)
 
 
 def _shown(config: RunConfig, truth: pl.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.int64]:
