@@ -31,14 +31,14 @@ def test_spectrum_shows_the_real_points(logarithmic: bool) -> None:
 def test_map_has_x_to_the_right_and_y_upwards() -> None:
     values = np.zeros((16, 16))
     values[12, 3] = 5.0
-    (image,) = figures.draw_map(PixelMap("m", "n", values), VIEW).axes[0].images
+    (image,) = figures.draw_map(PixelMap("m", "n", values), [VIEW]).axes[0].images
     assert image.origin == "lower"
     assert image.get_array()[3, 12] == 5.0
     assert image.get_extent() == [0, 16, 0, 16]
 
 
 def test_empty_image_on_a_logarithmic_scale() -> None:
-    figure = figures.draw_examples([PixelMap("e", "n", np.zeros((16, 16)), logarithmic=True)], VIEW)
+    figure = figures.draw_examples([PixelMap("e", "n", np.zeros((16, 16)), logarithmic=True)], [VIEW])
     assert len(figure.axes) == 2
 
 

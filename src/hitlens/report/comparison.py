@@ -38,8 +38,12 @@ def render_comparison_page(comparison: Comparison, detector: Detector) -> str:
         spectra=[
             (spectrum.name, figure_to_data_uri(draw_spectrum(spectrum))) for spectrum in comparison.spectra
         ],
-        maps=[(pixels.name, figure_to_data_uri(draw_map(pixels, view))) for pixels in comparison.maps],
-        examples=figure_to_data_uri(draw_examples(comparison.examples, view)) if comparison.examples else "",
+        maps=[
+            (pixels.name, figure_to_data_uri(draw_map(pixels, detector.views))) for pixels in comparison.maps
+        ],
+        examples=figure_to_data_uri(draw_examples(comparison.examples, detector.views))
+        if comparison.examples
+        else "",
         residuals=figure_to_data_uri(draw_residuals(fitted, view)) if fitted else "",
         pulls=figure_to_data_uri(draw_pulls(fitted)) if fitted else "",
         deviance=(

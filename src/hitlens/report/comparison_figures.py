@@ -11,8 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from hitlens.detector import View
-from hitlens.report.labels import with_unit
+from hitlens.report.gallery import Gallery
+from hitlens.report.labels import axis_label
 from hitlens.report.style import COLOURS, drawing, new_figure
+from hitlens.report.view_display import draw_views
 from hitlens.simulate.comparison import FittedEvent, Float64, PixelMap, Spectrum
 
 #: Residuals are drawn to this many standard deviations.
@@ -42,34 +44,37 @@ def draw_spectrum(spectrum: Spectrum) -> Figure:
     return figure
 
 
-def draw_map(pixels: PixelMap, view: View) -> Figure:
+def draw_map(pixels: PixelMap, views: Sequence[View]) -> Figure:
     """Return a map of the pixels; the first axis runs to the right, the second upwards.
 
     Args:
         pixels: a value for each pixel.
-        view: geometry and names of the axes.
+        views: of the detector, for geometry and names of the axes.
     """
+    view = _view_of(pixels, views)
     with drawing():
         figure, axes = new_figure((6.0, 4.9))
         image = _pixels(axes, pixels.values, view, _norm(pixels.values, pixels.logarithmic), "viridis")
-        axes.set_xlabel(with_unit(view.axes[0], "px"))
-        axes.set_ylabel(with_unit(view.axes[1], "px"))
+        axes.set_xlabel(axis_label(view.axes[0]))
+        axes.set_ylabel(axis_label(view.axes[1]))
         figure.colorbar(image, ax=axes, label=pixels.label)
     return figure
 
 
-def draw_examples(examples: Sequence[PixelMap], view: View) -> Figure:
-    """Return single events side by side, each with its own logarithmic colour scale.
+def draw_examples(examples: Sequence[PixelMap], views: Sequence[View]) -> Figure:
+    """Return single events side by side, each with its own colour scale; several views share one.
 
     Args:
-        examples: at least one.
-        view: geometry and names of the axes.
+        examples: at least one; where the detector has several views, one for each view under the same name.
+        views: of the detector, for geometry and names of the axes.
     """
+    if len(views) > 1:
+        return draw_views(_as_gallery(examples, views), views)
     with drawing():
         figure, panels = _grid(len(examples), 3.1)
         for axes, example in zip(panels, examples, strict=True):
             norm = _norm(example.values, example.logarithmic)
-            image = _pixels(axes, example.values, view, norm, "inferno")
+            image = _pixels(axes, example.values, views[0], norm, "inferno")
             axes.set_title(example.name.replace(", ", "\n"), fontsize=10)
             figure.colorbar(image, ax=axes, shrink=0.75, label=example.label)
     return figure
@@ -139,6 +144,20 @@ def draw_pulls(fitted: Sequence[FittedEvent]) -> Figure:
     return figure
 
 
+def _as_gallery(examples: Sequence[PixelMap], views: Sequence[View]) -> Gallery:
+    """Return examples as events, the views of each together."""
+    images = {
+        view.name: np.array([one.values for one in examples if one.view == view.name]) for view in views
+    }
+    captions = tuple(one.name.replace(", ", "\n") for one in examples if one.view == views[0].name)
+    none = np.empty((len(captions), 0, 2))
+    return Gallery("Examples", images, captions, none, none)
+
+
+def _view_of(pixels: PixelMap, views: Sequence[View]) -> View:
+    return next((view for view in views if view.name == pixels.view), views[0])
+
+
 def _grid(n_panels: int, size: float) -> tuple[Figure, list[Axes]]:
     n_columns = min(n_panels, N_COLUMNS)
     n_rows = -(-n_panels // N_COLUMNS)
@@ -153,7 +172,8 @@ def _norm(values: Float64, logarithmic: bool) -> Normalize:
     top = max(float(values.max()), 1.0)
     if logarithmic:
         positive = values[values > 0]
-        return LogNorm(max(float(positive.min()) if positive.size else 1.0, 1.0), max(top, 2.0), clip=True)
+        least = min(1.0, top / 1000)  # of a mean image, far below one count
+        return LogNorm(max(float(positive.min()) if positive.size else 1.0, least), max(top, 2.0), clip=True)
     return Normalize(0, top)
 
 

@@ -86,12 +86,14 @@ class PixelMap:
         label: quantity and unit of the colour scale.
         values: shape (row, col).
         logarithmic: whether the colour scale is.
+        view: name of the view; the detector's first where it is empty.
     """
 
     name: str
     label: str
     values: Float64
     logarithmic: bool = False
+    view: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +135,8 @@ class Comparison:
         spectra: curves with the real values.
         maps: maps of the simulated events.
         examples: single events worth a look.
+        examples_title: what the examples are.
+        examples_meaning: what there is to see in them.
         fitted: real events fitted with the response; empty where none were at hand.
         reference_deviance: per degree of freedom, of simulated singles in the same fit, shape (event,).
     """
@@ -144,6 +148,8 @@ class Comparison:
     spectra: tuple[Spectrum, ...]
     maps: tuple[PixelMap, ...]
     examples: tuple[PixelMap, ...] = ()
+    examples_title: str = "Single events"
+    examples_meaning: str = ""
     fitted: tuple[FittedEvent, ...] = ()
     reference_deviance: Float64 = field(default_factory=lambda: np.empty(0))
 

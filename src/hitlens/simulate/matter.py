@@ -49,7 +49,7 @@ class Matter(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    minimum_loss_mev_per_cm: PositiveFloat = 1.90
+    minimum_loss_mev_per_cm: PositiveFloat = 1.94
     excitation_ev: PositiveFloat = 75.0
     radiation_length_cm: PositiveFloat = 38.0
     critical_energy_mev: PositiveFloat = 85.0
@@ -57,7 +57,7 @@ class Matter(BaseModel):
     interaction_length_cm: PositiveFloat = 80.0
     muon_radiation_per_cm: float = Field(default=2.0e-6, ge=0)
     delta_ray_mev: float = Field(default=6.0, ge=0)
-    straggling: float = Field(default=0.42, ge=0, lt=2)
+    straggling: float = Field(default=0.5, ge=0, lt=2)
     birks_cm_per_mev: float = Field(default=0.0125, ge=0)
 
 
@@ -127,6 +127,20 @@ def energy_loss(matter: Matter, kind: int, kinetic_mev: Float64 | float) -> Floa
     if kind == MUON:
         loss = loss + matter.muon_radiation_per_cm / 2 * (kinetic + MASSES_MEV[kind])
     return loss
+
+
+def mean_range_cm(matter: Matter, kind: int, kinetic_mev: float) -> float:
+    """Return how far a particle comes on average until it stops, cm; arguments as `energy_loss`.
+
+    Examples:
+        >>> bool(24 < mean_range_cm(Matter(), PROTON, 200.0) < 30)
+        True
+    """
+    kinetic = np.geomspace(1.0, kinetic_mev, 400)
+    steps = np.diff(kinetic) / np.sqrt(
+        energy_loss(matter, kind, kinetic[1:]) * energy_loss(matter, kind, kinetic[:-1])
+    )
+    return float(steps.sum())
 
 
 def highest_transfer(kind: int, kinetic_mev: Float64) -> Float64:

@@ -494,6 +494,9 @@ def compare(events: Events, config: SimulationConfig, real: Events | None = None
         spectra=spectra(events),
         maps=maps(events),
         examples=two_peak_examples(events),
+        examples_title="Singles with two peaks",
+        examples_meaning="A bremsstrahlung photon absorbed elsewhere makes a second spot; real singles show "
+        "the same. The most energetic ones of this sample, colour logarithmic.",
         fitted=fitted,
         reference_deviance=reference,
     )

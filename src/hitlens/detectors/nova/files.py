@@ -32,6 +32,20 @@ def _write(path: Path) -> Writer:
     return NovaFileWriter(path)
 
 
+def _is_decoded(path: Path) -> bool:
+    from hitlens.detectors.nova.decoded import is_decoded
+
+    return is_decoded(path)
+
+
+def _read_decoded(
+    path: Path, block: int, on_bad_event: str, report: ReadReport, options: dict[str, str]
+) -> Iterator[Events]:
+    from hitlens.detectors.nova.decoded import read_decoded
+
+    return read_decoded(path)
+
+
 #: Layouts in the order they are tried.
 LAYOUTS = (
     Layout(
@@ -42,5 +56,12 @@ LAYOUTS = (
         read=_read,
         open_writer=_write,
         parts=PARTS,
+    ),
+    Layout(
+        name="decoded",
+        meaning="events decoded from figures: npz with arrays such as truetype2_caltype2_event274_x",
+        suffixes=(),
+        recognises=_is_decoded,
+        read=_read_decoded,
     ),
 )

@@ -46,7 +46,7 @@ class Readout(Description):
         noise_mev: mean energy of a noise hit above the lowest energy recorded there.
     """
 
-    visible_fraction: PositiveFloat = 0.915
+    visible_fraction: PositiveFloat = 0.89
     fibre: Fibre = Fibre(photo_electrons_per_mev=19.0, long_cm=800.0)
     cell_spread: float = Field(default=0.15, ge=0, lt=0.3)
     pigtail_cm: float = Field(default=30.0, ge=0)
@@ -95,12 +95,14 @@ class Pixels(NamedTuple):
         view: 0 for x, 1 for y, shape (pixel,).
         place: plane * 80 + cell of the image, shape (pixel,).
         counts: value of the pixel, shape (pixel,).
+        first_plane: plane of the detector that is column 0 of each event, shape (event,).
     """
 
     event: NDArray[np.int32]
     view: NDArray[np.int8]
     place: NDArray[np.int32]
     counts: NDArray[np.uint8]
+    first_plane: NDArray[np.int32]
 
 
 def distances_cm(readout: Readout, grid: Segmentation, vertex_cm: Float64) -> Float64:
@@ -200,9 +202,8 @@ def pixel_maps(
     order = order[np.diff(key[order], prepend=-1) > 0]  # a hit hides noise in its pixel
     counts = np.minimum(np.ceil(energy[order] / COUNT_MEV), _LARGEST).astype(np.uint8)
     group = group[order]
-    return Pixels(
-        (group // 2).astype(np.int32), (group % 2).astype(np.int8), index[order].astype(np.int32), counts
-    )
+    view = (group % 2).astype(np.int8)
+    return Pixels((group // 2).astype(np.int32), view, index[order].astype(np.int32), counts, first)
 
 
 def first_planes(hits: Hits, n_events: int) -> NDArray[np.int32]:
