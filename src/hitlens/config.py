@@ -98,6 +98,7 @@ class StudyConfig(BaseModel):
         question: what the study asks, one sentence.
         split: events the variants are compared on. The test split answers a question of physics; to choose
             between variants take the validation split.
+        slices: names of slice variables of the detector in which the variants are compared as well.
         base: settings all runs share.
         variants: by name of the run, settings that differ, keys as ``train.epochs``.
     """
@@ -107,6 +108,7 @@ class StudyConfig(BaseModel):
     title: str
     question: str
     split: Literal["validation", "test"] = "validation"
+    slices: tuple[str, ...] = ()
     base: RunConfig
     variants: dict[str, dict[str, Any]] = Field(min_length=2)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hitlens.evaluate.results import Histogram, MetricResult
+from hitlens.evaluate.results import Histogram, MetricResult, Reading, SliceResult
 from hitlens.evaluate.study import (
     StudyResults,
     VariantHead,
@@ -23,8 +23,11 @@ from hitlens.report.study_figures import close_range, input_panels
 from hitlens.report.study_page import (
     answer_table,
     answers,
+    constant_notes,
+    reading_warning,
     render_study,
     settings_table,
+    slice_figures,
     training_table,
     weights_sentence,
 )
@@ -187,3 +190,79 @@ def test_the_page_stands_after_one_epoch_without_inputs(study: StudyResults) -> 
 
 def test_results_come_back_from_their_file(study: StudyResults, tmp_path: Path) -> None:
     assert read_study(write_study(study, tmp_path / "study.json")) == study
+
+
+def rare(study: StudyResults) -> StudyResults:
+    """A study of a rare signal: the constant answer is accurate and worthless."""
+    names = ("accuracy", "balanced_accuracy", "auc")
+
+    def changed(
+        one: VariantResult, values: tuple[float, ...], differences: tuple[float, ...]
+    ) -> VariantResult:
+        head = VariantHead(
+            "nue",
+            1000,
+            tuple(map(metric, names, values)),
+            tuple(map(metric, names, differences)),
+            class_names=("other", "nue CC"),
+            class_counts=(988, 12),
+        )
+        return replace(one, heads=(head,))
+
+    natural = changed(study.variants[0], (0.988, 0.55, 0.8), ())
+    balanced = changed(study.variants[1], (0.9, 0.8, 0.81), (-0.088, 0.25, 0.005))
+    constants = {"nue": tuple(map(metric, names, (0.988, 0.5, 0.5)))}
+    return replace(study, variants=(natural, balanced), constants=constants)
+
+
+def test_the_accuracy_paradox_is_said(study: StudyResults) -> None:
+    accuracy, balanced, auc = answers(rare(study), 0)
+    assert accuracy.startswith("log1p is worse than linear: accuracy")
+    assert balanced.startswith("log1p is better than linear: balanced accuracy")
+    assert auc.startswith("log1p and linear do not differ beyond the interval: AUC")
+    (note,) = constant_notes(rare(study), 0)
+    assert note.startswith("nue: 988 of 1,000 events are other.")
+    assert "accuracy 0.988 [0.978, 0.998] and balanced accuracy 0.500" in note
+    assert constant_notes(study, 0) == []
+
+
+def test_readings_of_the_test_split_are_listed(study: StudyResults) -> None:
+    assert "No number here is from the test split" in reading_warning(study)
+    first = Reading("2026-11-22T03:00:00+00:00", "test", 0.5, "study")
+    once = replace(study, split="test", readings=(first,))
+    assert reading_warning(once).endswith("Read 2026-11-22 03:00 (by study).")
+    twice = replace(once, readings=(first, replace(first, by="evaluate")))
+    assert "It was read 2 times" in reading_warning(twice)
+    assert "compared on the same 500 events of the test split" in render_study(once).replace("\n", " ")
+
+
+def test_variants_shown_different_events_are_said_to_be(study: StudyResults) -> None:
+    numbers = zip(study.variants, (1500, 700, 800), strict=True)
+    some = replace(study, variants=tuple(replace(one, n_train=n) for one, n in numbers))
+    assert "trained on 700 to 1,500 events of one training split" in render_study(some)
+
+
+def test_variants_stand_side_by_side_in_slices(study: StudyResults) -> None:
+    def sliced(one: VariantResult) -> VariantResult:
+        found = tuple(
+            SliceResult(
+                "e",
+                "energy",
+                "GeV",
+                "model",
+                name,
+                "",
+                "",
+                (0.0, 1.0, 2.0),
+                (9, 9),
+                (Interval(0.5, 0.4, 0.6), None),
+            )
+            for name in ("accuracy", "signal_efficiency", "background_rejection")
+        )
+        return replace(one, heads=(replace(one.heads[0], slices=found),))
+
+    (figure,) = slice_figures(replace(study, variants=tuple(map(sliced, study.variants))))
+    assert figure.name == "multiplicity_against_e"
+    assert "signal efficiency of log1p 0.5, none" in figure.alt
+    assert "accuracy" not in figure.alt
+    assert slice_figures(study) == ()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from hitlens.config import StudyConfig
 from hitlens.errors import ConfigError, FileFormatError, NotFoundError, RunError
@@ -20,6 +22,7 @@ from hitlens.io.native_writer import NativeWriter
 from hitlens.metrics import accuracy
 from hitlens.train.engine import TrainingResult
 from hitlens.workflow import runs, studies
+from hitlens.workflow.evaluation import evaluate_run
 from hitlens.workflow.studies import compare_study, train_study
 from hitlens.workflow.training import prepare
 
@@ -256,3 +259,40 @@ def test_a_damaged_study_is_named(folder: Path, tmp_path: Path) -> None:
 def test_stability_of_scores_that_shall_be_low() -> None:
     found = stability([9.0, 0.1, 0.3, 0.2, 0.2, 0.2, float("nan")], higher_is_better=False)
     assert (found.n_epochs, found.worst, found.spread, found.below_best) == (5, 0.3, 0.2, 0.2)
+
+
+def test_a_study_of_the_test_split_is_a_reading_of_it(folder: Path, tmp_path: Path) -> None:
+    """It is noted in each variant, so that evaluating one of them afterwards is a second reading."""
+    copy = tmp_path / "study"
+    shutil.copytree(folder, copy)
+    settings = yaml.safe_load((copy / "study.yaml").read_text())
+    settings |= {"split": "test", "slices": ["total_energy_mev"]}
+    (copy / "study.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    compare_study(copy)
+    study = read_study(copy / "study.json")
+    assert (study.split, len(study.readings)) == ("test", 1)
+    for variant in study.variants:
+        predictions = read_predictions(copy / variant.name / runs.PREDICTIONS).split("test").table
+        right = predictions["pred_multiplicity"] == predictions["true_multiplicity"]
+        (head,) = variant.heads
+        assert head.metrics[0].interval is not None
+        assert head.metrics[0].interval.value == pytest.approx(right.mean())
+        assert {one.variable for one in head.slices} == {"total_energy_mev"}
+        assert {one.method for one in head.slices} == {"model"}
+        assert variant.n_train == 360
+        with pytest.raises(RunError, match="evaluated before"):
+            evaluate_run(copy / variant.name)
+    page = (copy / "study.html").read_text(encoding="utf-8")
+    assert "These numbers are from the test split" in page
+    assert "multiplicity against total energy" in page
+    assert "No number here is from the test split" in (folder / "study.html").read_text(encoding="utf-8")
+    evaluate_run(copy / "dense", again=True, baselines=False, metadata=False)
+    compare_study(copy)
+    assert [one.by for one in read_study(copy / "study.json").readings] == ["study", "evaluate", "study"]
+
+
+def test_an_unknown_slice_is_refused_before_anything_is_trained(config: StudyConfig, tmp_path: Path) -> None:
+    wrong = config.model_copy(update={"slices": ("total_energy",)})
+    with pytest.raises(ConfigError, match="total_energy_mev"):
+        train_study(wrong, tmp_path / "study", progress=False)
+    assert not (tmp_path / "study").exists()

@@ -39,7 +39,7 @@ class WorstSlice:
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether the other half agrees: the slice is worse, and its interval and the rest's do not overlap."""
+        """Whether the other half agrees: the slice is worse, its interval apart from that of the rest."""
         if self.value is None or self.rest is None:
             return False
         if self.metric == "balanced_accuracy":

@@ -285,11 +285,13 @@ class Reading:
         when: UTC, ISO 8601.
         split: name of the split.
         cut: score from which an event was called signal.
+        by: what read it, "evaluate" or "study".
     """
 
     when: str
     split: str
     cut: float
+    by: str = "evaluate"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Results of a study: variants of one run on the same validation events, each beside the first."""
+"""Results of a study: variants of one run on the same events, each beside the first."""
 
 from __future__ import annotations
 
@@ -7,22 +7,26 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from hitlens.detector import Detector
-from hitlens.errors import DataError, FileFormatError, NotFoundError
+from hitlens.detector import Detector, SliceVariable
+from hitlens.errors import ConfigError, DataError, FileFormatError, NotFoundError, choose_from
 from hitlens.evaluate.baselines import BaselineColumns
 from hitlens.evaluate.classification import BASELINE_CUT
 from hitlens.evaluate.config import EvaluateConfig
 from hitlens.evaluate.evaluation import evaluate
 from hitlens.evaluate.predictions import Predictions
-from hitlens.evaluate.results import Histogram, MetricResult, TaskResult
+from hitlens.evaluate.results import Histogram, MetricResult, Reading, SliceResult, TaskResult
 from hitlens.io.atomic import written_whole
 
 #: Version of study.json. 1: first.
 FORMAT_VERSION = 1
+
+#: Share of the events above which one class makes accuracy a poor measure.
+_MOST = 0.75
 
 #: Epochs at the end of a training by which its stability is judged.
 LAST_EPOCHS = 5
@@ -34,15 +38,21 @@ class VariantHead:
 
     Attributes:
         task: name of the head.
-        n_events: validation events evaluated.
+        n_events: events evaluated.
         metrics: the variant's numbers.
         differences: variant minus first variant, both on the same resampled events; of the first, none.
+        slices: its metrics against the quantities asked for.
+        class_names: classification: by class index.
+        class_counts: classification: true events by class.
     """
 
     task: str
     n_events: int
     metrics: tuple[MetricResult, ...]
     differences: tuple[MetricResult, ...] = ()
+    slices: tuple[SliceResult, ...] = ()
+    class_names: tuple[str, ...] = ()
+    class_counts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,7 +79,7 @@ class VariantResult:
     Attributes:
         name: of its run.
         settings: those in which the variants differ, as text, by key.
-        heads: its numbers on the validation split.
+        heads: its numbers on the split of the study.
         history: columns of history.csv, one value an epoch.
         best_epoch: counted from 0.
         stability: of its last epochs.
@@ -78,6 +88,7 @@ class VariantResult:
         initial_weights: sha256 of the weights the training began with.
         inputs: what the network is given: scaled pixels of the training events, one histogram a view and
             channel, counts under the name of the channel's curve.
+        n_train: events of the training split it was shown; 0 where that is not recorded.
     """
 
     name: str
@@ -90,6 +101,7 @@ class VariantResult:
     n_parameters: int
     initial_weights: str
     inputs: tuple[Histogram, ...] = ()
+    n_train: int = 0
 
 
 @dataclass(frozen=True)
@@ -111,6 +123,8 @@ class StudyResults:
         variants: the first is the one the others are set beside.
         machine: what computed the first variant, by name.
         settings: all that the variants share, as YAML.
+        split: events the variants are compared on.
+        readings: every time a variant was evaluated on that split, by this study or alone.
     """
 
     title: str
@@ -127,39 +141,72 @@ class StudyResults:
     variants: tuple[VariantResult, ...]
     machine: Mapping[str, str]
     settings: str
+    split: str = "validation"
+    readings: tuple[Reading, ...] = ()
 
 
 def evaluate_variants(
-    predictions: Mapping[str, Predictions], detector: Detector, config: EvaluateConfig
+    predictions: Mapping[str, Predictions],
+    detector: Detector,
+    config: EvaluateConfig,
+    split: Literal["validation", "test"] = "validation",
+    slices: Sequence[str] = (),
 ) -> dict[str, tuple[TaskResult, ...]]:
-    """Evaluate variants on the validation split; all but the first have it as their only physics method.
+    """Evaluate variants on one split; all but the first have it as their only physics method.
 
     Args:
         predictions: of each variant, by its name; of the same events in the same order.
         detector: its description.
-        config: settings; the split is the validation split whatever it says.
+        config: settings; their split is not looked at.
+        split: events to compare the variants on.
+        slices: names of slice variables in which to compare them.
 
     Returns:
         Results of each head, by variant.
 
     Raises:
         DataError: the variants do not predict the same events.
+        ConfigError: no such slice variable.
     """
-    config = config.model_copy(update={"split": "validation", "n_bootstrap_slices": 20, "metadata": False})
+    config = config.model_copy(update={"split": split, "metadata": False})
+    chosen = detector.model_copy(update={"slices": chosen_slices(detector, slices)})
     first = next(iter(predictions.values()))
-    baseline = _as_baseline(next(iter(predictions)), first.split("validation"), config.cut)
+    baseline = _as_baseline(next(iter(predictions)), first.split(split), config.cut)
     found = {}
     for name, one in predictions.items():
         _check_alike(name, one, first, detector)
         beside = () if one is first else (baseline,)
-        found[name] = evaluate(one, detector, config, baselines=beside).tasks
+        found[name] = evaluate(one, chosen, config, baselines=beside).tasks
     return found
+
+
+def chosen_slices(detector: Detector, names: Sequence[str]) -> tuple[SliceVariable, ...]:
+    """Return slice variables of a detector by name.
+
+    Raises:
+        ConfigError: there is none of a name.
+    """
+    known = {one.name: one for one in detector.slices}
+    for name in names:
+        if name not in known:
+            raise ConfigError(
+                f"Detector '{detector.name}' has no slice variable '{name}'. {choose_from(name, known)}"
+            )
+    return tuple(known[name] for name in names)
 
 
 def variant_head(result: TaskResult) -> VariantHead:
     """Return what a study keeps of one head's results."""
     beside = [one for one in result.baselines if not one.trivial]
-    return VariantHead(result.task, result.n_events, result.metrics, beside[0].differences if beside else ())
+    return VariantHead(
+        task=result.task,
+        n_events=result.n_events,
+        metrics=result.metrics,
+        differences=beside[0].differences if beside else (),
+        slices=tuple(one for one in result.slices if one.method == "model"),
+        class_names=result.class_names,
+        class_counts=result.class_counts,
+    )
 
 
 def stability(scores: Sequence[float], higher_is_better: bool) -> Stability:
@@ -208,13 +255,28 @@ def _check_alike(name: str, one: Predictions, first: Predictions, detector: Dete
         )
 
 
-def primary_metric(head: VariantHead) -> int:
-    """Return the position of the metric by which variants are set side by side in one sentence.
+def primary_metrics(head: VariantHead) -> tuple[int, ...]:
+    """Return the positions of the metrics by which variants are set side by side in sentences.
 
-    Accuracy for classes; for values the root mean squared error of the last quantity.
+    Accuracy for classes, and where one class has most of the events also balanced accuracy and AUC, for then
+    accuracy says little; for values the root mean squared error of the last quantity.
     """
+    of_all = [metric.name if not metric.column else "" for metric in head.metrics]
+    if "accuracy" in of_all:
+        wanted = ["accuracy", "balanced_accuracy", "auc"] if is_uneven(head) else ["accuracy"]
+        return tuple(of_all.index(name) for name in wanted if name in of_all)
     names = [metric.name for metric in head.metrics]
-    return names.index("accuracy") if "accuracy" in names else len(names) - 1 - names[::-1].index("rmse")
+    return (len(names) - 1 - names[::-1].index("rmse"),)
+
+
+def is_uneven(head: VariantHead) -> bool:
+    """Return whether one class has so many of the events that calling all of them so is accurate.
+
+    Examples:
+        >>> is_uneven(VariantHead("nue", 100, (), class_counts=(95, 5)))
+        True
+    """
+    return bool(head.class_counts) and max(head.class_counts) > _MOST * sum(head.class_counts)
 
 
 _ADAPTER: TypeAdapter[StudyResults] = TypeAdapter(StudyResults)

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from hitlens.evaluate.results import MetricResult
-from hitlens.evaluate.study import StudyResults, VariantHead, VariantResult, primary_metric
+from hitlens.evaluate.results import MetricResult, SliceResult
+from hitlens.evaluate.study import StudyResults, VariantHead, VariantResult, is_uneven, primary_metrics
 from hitlens.report import study_figures
 from hitlens.report.drawn import DrawnFigure
 from hitlens.report.embed import figure_to_bytes
 from hitlens.report.labels import column_label, metric_label, metric_text
 from hitlens.report.render import render
+from hitlens.report.slice_figures import Panel, slice_panels
 from hitlens.report.tables import Cell, Table, provenance_table, table, verdict
 
 #: Metrics of a head that its answer table shows; the rest is in study.json and in each run's report.
-_SHOWN = ("accuracy", "auc", "mcc", "rmse", "mae", "r2")
+_SHOWN = (
+    *("accuracy", "balanced_accuracy", "auc", "average_precision", "mcc"),
+    *("signal_efficiency", "background_rejection", "purity"),
+    *("rmse", "mae", "r2", "bias", "relative_resolution"),
+)
+
+#: Metrics drawn against a quantity: of these groups the first of which there are any.
+_SLICED = (
+    ("signal_efficiency", "background_rejection"),
+    ("accuracy",),
+    ("relative_resolution", "relative_bias"),
+    ("resolution", "bias"),
+)
 
 #: Digits of a hash that tell weights apart.
 _N_DIGITS = 8
@@ -39,6 +53,10 @@ def render_study(study: StudyResults) -> str:
         level=f"{100 * study.level:g} %",
         n_bootstrap=study.n_bootstrap,
         weights=weights_sentence(study.variants),
+        warning=reading_warning(study),
+        notes=[text for head in range(len(study.variants[0].heads)) for text in constant_notes(study, head)],
+        slices=slice_figures(study),
+        split=study.split,
         training_table=training_table(study, metric_name),
         training=training_figures(study, metric_name),
         inputs=input_figures(study),
@@ -50,11 +68,62 @@ def render_study(study: StudyResults) -> str:
 
 def _subtitle(study: StudyResults) -> str:
     counts = study.n_events_by_split
-    return (
-        f"{len(study.variants)} variants of {study.detector} / {study.task}, trained on the same "
-        f"{counts.get('train', 0):,} events and compared on the same {counts.get('validation', 0):,} events "
-        "of the validation split."
+    shown = {one.n_train for one in study.variants} - {0} or {counts.get("train", 0)}
+    events = (
+        f"the same {shown.pop():,} events"
+        if len(shown) == 1
+        else f"{min(shown):,} to {max(shown):,} events of one training split"
     )
+    return (
+        f"{len(study.variants)} variants of {study.detector} / {study.task}, trained on {events} and "
+        f"compared on the same {counts.get(study.split, 0):,} events of the {study.split} split, at their "
+        "natural prevalence."
+    )
+
+
+def reading_warning(study: StudyResults) -> str:
+    """Return what a reader must know of the split the variants were compared on.
+
+    Args:
+        study: its results.
+    """
+    if study.split != "test":
+        return (
+            "No number here is from the test split: choosing on it is not allowed, because the number of the "
+            "chosen variant would be too good. Evaluate the run you keep once: hitlens evaluate RUN. On the "
+            "validation split each variant's best epoch was chosen, so these values are a little better than "
+            "on new events."
+        )
+    listed = ", ".join(f"{one.when[:16].replace('T', ' ')} (by {one.by})" for one in study.readings)
+    again = (
+        f" It was read {len(study.readings)} times: {listed}."
+        if len(study.readings) > 1
+        else f" Read {listed}."
+    )
+    return (
+        "These numbers are from the test split, for a question of physics. To keep the variant that is best "
+        f"here and quote its number would be choosing on the test split: that number is too good.{again}"
+    )
+
+
+def constant_notes(study: StudyResults, head: int) -> list[str]:
+    """Return what accuracy is worth where one class has most of the events, one sentence or none.
+
+    Args:
+        study: its results.
+        head: position of the head.
+    """
+    one = study.variants[0].heads[head]
+    constants = {m.name: m for m in study.constants.get(one.task, ()) if not m.column}
+    if not is_uneven(one) or "accuracy" not in constants or "balanced_accuracy" not in constants:
+        return []
+    name = one.class_names[one.class_counts.index(max(one.class_counts))]
+    return [
+        f"{one.task}: {max(one.class_counts):,} of {sum(one.class_counts):,} events are {name}. Calling all "
+        f"of them so, without a look at the images, has accuracy {metric_text(constants['accuracy'])} and "
+        f"balanced accuracy {metric_text(constants['balanced_accuracy'])}: judge by balanced accuracy, AUC, "
+        "efficiency and purity."
+    ]
 
 
 def answers(study: StudyResults, head: int) -> list[str]:
@@ -65,23 +134,25 @@ def answers(study: StudyResults, head: int) -> list[str]:
         head: position of the head.
     """
     first = study.variants[0]
-    found = []
-    for variant in study.variants[1:]:
-        mine = variant.heads[head]
-        position = primary_metric(mine)
-        difference = mine.differences[position]
-        values = (
-            f"{_metric_label(difference)} {metric_text(mine.metrics[position])} against "
-            f"{metric_text(first.heads[head].metrics[position])}, difference {metric_text(difference)}"
-        )
-        about = f"{mine.task}: " if len(first.heads) > 1 else ""
-        word = {"good": "is better than", "bad": "is worse than"}.get(verdict(difference))
-        if word:
-            found.append(f"{about}{variant.name} {word} {first.name}: {values}.")
-        else:
-            pair = f"{variant.name} and {first.name}"
-            found.append(f"{about}{pair} do not differ beyond the interval: {values}.")
-    return found
+    return [
+        _answer(study, head, variant, position)
+        for variant in study.variants[1:]
+        for position in primary_metrics(first.heads[head])
+    ]
+
+
+def _answer(study: StudyResults, head: int, variant: VariantResult, position: int) -> str:
+    first, mine = study.variants[0], variant.heads[head]
+    difference = mine.differences[position]
+    values = (
+        f"{_metric_label(difference)} {metric_text(mine.metrics[position])} against "
+        f"{metric_text(first.heads[head].metrics[position])}, difference {metric_text(difference)}"
+    )
+    about = f"{mine.task}: " if len(first.heads) > 1 else ""
+    word = {"good": "is better than", "bad": "is worse than"}.get(verdict(difference))
+    if word:
+        return f"{about}{variant.name} {word} {first.name}: {values}."
+    return f"{about}{variant.name} and {first.name} do not differ beyond the interval: {values}."
 
 
 def answer_table(study: StudyResults, head: int) -> Table:
@@ -106,7 +177,7 @@ def answer_table(study: StudyResults, head: int) -> Table:
         constant = study.constants.get(task, ())
         if constant:
             rows.append(["", "constant answer", metric_text(constant[position]), ""])
-    caption = f"{task}: {first.heads[head].n_events:,} events of the validation split"
+    caption = f"{task}: {first.heads[head].n_events:,} events of the {study.split} split"
     columns = ["metric", "variant", "value", f"variant {_MINUS} {first.name}, same resampled events"]
     return table(caption, columns, rows, numeric=2)
 
@@ -118,7 +189,7 @@ def _positions(head: VariantHead) -> list[int]:
     return [
         position
         for position, metric in enumerate(head.metrics)
-        if metric.name in _SHOWN and metric.column not in pooled
+        if metric.name in _SHOWN and metric.column not in pooled and metric.column not in head.class_names
     ]
 
 
@@ -214,6 +285,55 @@ def training_figures(study: StudyResults, metric_name: str) -> tuple[DrawnFigure
         wide=True,
     )
     return metric, losses
+
+
+def slice_figures(study: StudyResults) -> tuple[DrawnFigure, ...]:
+    """Draw the variants against the quantities asked for, all of them in each panel.
+
+    Args:
+        study: its results.
+    """
+    found = []
+    for number, head in enumerate(study.variants[0].heads):
+        lines = [
+            replace(one, method=variant.name, method_label=variant.name)
+            for variant in study.variants
+            for one in variant.heads[number].slices
+        ]
+        for variable in dict.fromkeys(one.variable for one in lines):
+            panels = _panels([one for one in lines if one.variable == variable])
+            if panels:
+                found.append(_slice_figure(head.task, variable, panels))
+    return tuple(found)
+
+
+def _panels(lines: list[SliceResult]) -> list[Panel]:
+    groups: dict[tuple[str, str], list[SliceResult]] = {}
+    for one in lines:
+        groups.setdefault((one.metric, one.column), []).append(one)
+    named = {metric for metric, _ in groups}
+    for wanted in _SLICED:
+        if set(wanted) & named:
+            return [Panel(tuple(group)) for key, group in groups.items() if key[0] in wanted]
+    return []
+
+
+def _slice_figure(task: str, variable: str, panels: list[Panel]) -> DrawnFigure:
+    first = panels[0].slices[0]
+    values = "; ".join(
+        f"{metric_label(one.metric)} of {one.method_label} "
+        + ", ".join("none" if value is None else f"{value.value:.3g}" for value in one.values)
+        for panel in panels
+        for one in panel.slices
+    )
+    return DrawnFigure(
+        f"{task}_against_{variable}",
+        figure_to_bytes(slice_panels(panels)),
+        "svg",
+        f"{task} against {first.label}: all variants, each with its intervals; below, the number of events.",
+        f"{task} against {first.label}, by bin: {values}.",
+        wide=len(panels) > 1,
+    )
 
 
 def input_figures(study: StudyResults) -> tuple[DrawnFigure, ...]:

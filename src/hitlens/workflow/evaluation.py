@@ -19,7 +19,7 @@ from hitlens.errors import ConfigError, NotFoundError, RunError
 from hitlens.evaluate.config import EvaluateConfig
 from hitlens.evaluate.evaluation import evaluate
 from hitlens.evaluate.predictions import Predictions, read_predictions
-from hitlens.evaluate.results import Picture, Reading, Results, read_results, write_results
+from hitlens.evaluate.results import Picture, Results, write_results
 from hitlens.events import Events
 from hitlens.report.drawn import DrawnFigure
 from hitlens.report.embed import figure_to_bytes
@@ -27,6 +27,7 @@ from hitlens.report.event_display import draw_gallery
 from hitlens.workflow import runs
 from hitlens.workflow.baselines import Progress, run_baselines, training_rows
 from hitlens.workflow.galleries import DPI, run_galleries
+from hitlens.workflow.readings import earlier_readings
 from hitlens.workflow.reporting import METRICS, write_run_report
 from hitlens.workflow.run_events import read_data, read_run_config
 
@@ -64,7 +65,7 @@ def evaluate_run(
     provenance = runs.read_provenance(folder)
     if provenance.get("status") == "running":
         raise RunError(f"The run in {folder} is not finished. Continue it: hitlens train ... --resume.")
-    readings = _earlier_readings(folder)
+    readings = earlier_readings(folder)
     if not again and any(one.split == config.split for one in readings):
         raise RunError(
             f"The {config.split} split of {folder} was evaluated before ({readings[-1].when}). "
@@ -103,11 +104,6 @@ def _changed(config: EvaluateConfig, changes: dict[str, Any]) -> EvaluateConfig:
         raise ConfigError(
             f"evaluate.{'.'.join(map(str, first['loc']))}: {first['msg']}. Got {first['input']!r}."
         ) from None
-
-
-def _earlier_readings(folder: Path) -> tuple[Reading, ...]:
-    path = folder / METRICS
-    return read_results(path).readings if path.is_file() else ()
 
 
 def _read_events(run: RunConfig, files: Sequence[Path] | None) -> Events | None:

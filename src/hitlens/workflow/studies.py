@@ -1,10 +1,12 @@
-"""A study: several trainings that differ in named settings, compared on the validation split."""
+"""A study: several trainings that differ in named settings, compared on the same events."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,14 @@ from hitlens.config import RunConfig, StudyConfig, dump_config, load_config
 from hitlens.datasets.pixels import view_pixels
 from hitlens.datasets.regions import region_of
 from hitlens.datasets.transforms import blocks_of
+from hitlens.detectors import get_detector
 from hitlens.errors import ConfigError, RunError
 from hitlens.evaluate.predictions import read_predictions
-from hitlens.evaluate.results import Histogram, TaskResult
+from hitlens.evaluate.results import Histogram, Reading, TaskResult
 from hitlens.evaluate.study import (
     StudyResults,
     VariantResult,
+    chosen_slices,
     evaluate_variants,
     stability,
     variant_head,
@@ -34,6 +38,7 @@ from hitlens.settings import flattened
 from hitlens.train.callbacks import read_history
 from hitlens.train.scores import monitored
 from hitlens.workflow import runs
+from hitlens.workflow.readings import earlier_readings, note_reading
 from hitlens.workflow.run_events import read_run_config
 from hitlens.workflow.training import Prepared, prepare, train
 
@@ -52,8 +57,8 @@ def train_study(
     """Train every variant of a study into a folder of its own, and compare them.
 
     All variants have the same events, split and seed; variants of one architecture start from the same
-    weights. They are compared on the validation split; the test split is not read. The folder gets
-    ``study.yaml``, a run folder for each variant, ``study.json`` and ``study.html``.
+    weights. They are compared on the split the settings name. The folder gets ``study.yaml``, a run folder
+    for each variant, ``study.json`` and ``study.html``.
 
     Args:
         config: the settings.
@@ -73,6 +78,7 @@ def train_study(
     folder = Path(folder)
     variants = config.run_configs()
     _check_variants(variants)
+    chosen_slices(get_detector(config.base.detector), config.slices)
     _open_study(config, folder, resume=resume, force=force)
     for name, variant in variants.items():
         _train_variant(name, variant, folder / name, progress=progress)
@@ -81,6 +87,9 @@ def train_study(
 
 def compare_study(folder: Path) -> Path:
     """Write study.json and study.html of a study whose variants are all trained.
+
+    Where the study is of the test split, each comparison is a reading of it: the page lists them, and each
+    variant's record notes it.
 
     Args:
         folder: study folder.
@@ -106,12 +115,15 @@ def compare_study(folder: Path) -> Path:
         {name: read_predictions(folder / name / runs.PREDICTIONS) for name in variants},
         prepared.detector,
         first.evaluate,
+        config.split,
+        config.slices,
     )
+    readings = _readings(config, folder, list(variants))
     differing = differing_settings(variants)
     results = [
         _variant_result(name, folder / name, differing[name], found[name], prepared) for name in variants
     ]
-    study = _study_results(config, prepared, found, tuple(results), records)
+    study = replace(_study_results(config, prepared, found, tuple(results), records), readings=readings)
     write_study(study, folder / RESULTS)
     return write_whole(folder / PAGE, render_study(study))
 
@@ -239,10 +251,23 @@ def _variant_result(
         seconds=record["seconds"],
         n_parameters=record["n_parameters"],
         initial_weights=record["initial_weights"],
+        n_train=record["split"]["n_train"],
         inputs=tuple(
             input_histogram(view, card.preprocessing, prepared) for view in card.preprocessing.scalings
         ),
     )
+
+
+def _readings(config: StudyConfig, folder: Path, names: list[str]) -> tuple[Reading, ...]:
+    """Note this comparison in the variants' records, and return all readings of its split, each once."""
+    now = Reading(
+        datetime.now(UTC).isoformat(timespec="seconds"), config.split, config.base.evaluate.cut, "study"
+    )
+    if config.split == "test":
+        for name in names:
+            note_reading(folder / name, now)
+    found = [one for name in names for one in earlier_readings(folder / name) if one.split == config.split]
+    return tuple(sorted(dict.fromkeys([*found, now]), key=lambda one: one.when))
 
 
 def _number(text: str) -> float | None:
@@ -282,6 +307,7 @@ def _study_results(
             "versions": ", ".join(f"{name} {version}" for name, version in machine["versions"].items()),
         },
         settings=dump_config(config.base),
+        split=config.split,
     )
 
 
