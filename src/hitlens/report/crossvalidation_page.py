@@ -101,8 +101,8 @@ def spread_table(head: CrossValidatedHead) -> Table:
     for position in _positions(head, _SHOWN):
         one = head.by_fold[position]
         known = [value for repeat in one.folds for value in repeat if value is not None]
-        ends = f"{number(min(known))} to {number(max(known))}" if known else "undefined"
-        repeats = ", ".join(number(value) for value in one.repeats)
+        ends = f"{_short(min(known))} to {_short(max(known))}" if known else "undefined"
+        repeats = ", ".join(_short(value) for value in one.repeats)
         rows.append(
             [
                 _label(head.metrics[position]),
@@ -226,6 +226,10 @@ def _times(n: int, what: str) -> str:
 def _label(metric: MetricResult) -> str:
     about = f" of {column_label(metric.column)}" if metric.column else ""
     return f"{metric_label(metric.name)}{about}"
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else number(float(f"{value:.3g}"))
 
 
 def _spread(value: float | None) -> str:
