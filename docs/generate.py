@@ -9,7 +9,7 @@ import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import hitlens
 
@@ -41,6 +41,7 @@ def write_pages(folder: Path) -> None:
     pages = {
         "command_line.md": command_line_page(),
         "recipe_keys.md": recipe_keys_page(),
+        "detector_keys.md": detector_keys_page(),
         "api/index.md": api_index(),
         **{f"api/{name}.md": api_page(name) for name in PACKAGES},
     }
@@ -132,6 +133,13 @@ def recipe_keys_page() -> str:
     return "\n".join(parts)
 
 
+def detector_keys_page() -> str:
+    """Return every key the YAML description of a detector may have, with its meaning and default."""
+    from hitlens.detectors.from_yaml.schema import DetectorDescription
+
+    return "\n".join(_section("", DetectorDescription))
+
+
 def _summary(module: str, text: str | None) -> str:
     """Return the first paragraph of a network's file and of its class."""
     about = inspect.cleandoc(importlib.import_module(module).__doc__ or "").split("\n\n")[0]
@@ -146,6 +154,9 @@ def _section(prefix: str, model: Any, title: str = "", summary: str = "") -> Ite
         if inspect.isclass(kind) and hasattr(kind, "model_fields"):
             inner.append((f"{prefix}{name}.", kind))
             continue
+        several = _model_inside(kind)
+        if several is not None:
+            inner.append((f"{prefix}{name}{'.*' if get_origin(kind) is dict else '[]'}.", several))
         shown = (
             "required" if field.is_required() else f"`{_yaml(field.get_default(call_default_factory=True))}`"
         )
@@ -157,6 +168,12 @@ def _section(prefix: str, model: Any, title: str = "", summary: str = "") -> Ite
         yield "\n".join(["| key | meaning | default |", "|---|---|---|", *rows, ""])
     for inner_prefix, inner_model in inner:
         yield from _section(inner_prefix, inner_model)
+
+
+def _model_inside(kind: Any) -> Any:
+    """Return the model of which a tuple or dict holds any number; None for all else."""
+    found = [one for one in get_args(kind) if inspect.isclass(one) and hasattr(one, "model_fields")]
+    return found[0] if found else None
 
 
 def _yaml(value: Any) -> str:

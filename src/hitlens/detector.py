@@ -28,8 +28,9 @@ class View(Description):
     """One projection of the detector: the geometry and meaning of an image.
 
     Attributes:
-        shape: pixels along each axis, (row, col).
-        axes: what the axes are, for labels and for `Symmetry.flips`; one name an axis.
+        name: one word; the images of events go by it.
+        shape: pixels along each axis, (row, col), or (depth, row, col) for a volume.
+        axes: what the axes are, for labels and for the flips of a symmetry; one name an axis.
         pitch_mm: size of a pixel along each axis, mm.
         unit: what a pixel value counts.
         dtype: smallest integer type that holds every legal pixel value.
@@ -64,7 +65,13 @@ class TruthColumn(Description):
 
 
 class TruthEffect(Description):
-    """New value of a truth column under a symmetry: ``scale * source + offset``."""
+    """New value of a truth column under a symmetry: ``scale * source + offset``.
+
+    Attributes:
+        source: truth column whose old value counts; the column itself, or the one it changes places with.
+        scale: -1 where the symmetry reverses the quantity.
+        offset: in the unit of the column; for a position in pixels the number of pixels along its axis.
+    """
 
     source: str
     scale: float = 1.0
@@ -75,6 +82,7 @@ class Symmetry(Description):
     """A change of the image that leaves the physics alone, with its effect on the truth.
 
     Attributes:
+        name: what settings call it.
         transpose: rows and columns are exchanged first.
         flips: names of the axes reversed afterwards.
         truth: new value by truth column; columns not named do not change.
@@ -90,8 +98,11 @@ class SliceVariable(Description):
     """A quantity against which results are shown.
 
     Attributes:
-        expression: SQL over truth columns.
+        name: what settings and files call it.
+        label: what figures call it.
+        expression: SQL over truth columns, and ``seen_hits`` and ``seen_charge``, the totals of an event.
         edges: bin edges, ascending.
+        unit: of the edges.
         selection: SQL condition; events where the quantity has a meaning.
         labels: names of the bins, where they are kinds of events rather than ranges.
     """
@@ -109,8 +120,13 @@ class TruthLaw(Description):
     """What the truth of a faithful sample follows; checked by a Kolmogorov-Smirnov test or a fraction.
 
     Attributes:
+        name: what pages call it.
         kind: "uniform" checks ``expression`` against U(low, high); "fraction" checks that the mean of a
             condition lies between low and high.
+        expression: SQL over truth columns.
+        low: lowest value, or lowest fraction.
+        high: highest value, or highest fraction.
+        selection: SQL condition; events of which the law speaks.
     """
 
     name: str
@@ -122,7 +138,16 @@ class TruthLaw(Description):
 
 
 class PublishedResult(Description):
-    """A number from the literature, shown beside ours with its conditions."""
+    """A number from the literature, shown beside ours with its conditions.
+
+    Attributes:
+        task: name of the task it is about.
+        model: what was trained.
+        metric: what the number is.
+        value: the number, as text.
+        conditions: of the events and the training.
+        source: where it is published.
+    """
 
     task: str
     model: str
@@ -136,6 +161,9 @@ class Download(Description):
     """A public file of real events.
 
     Attributes:
+        name: of the file.
+        url: where it is.
+        meaning: what it holds.
         number: number of a file that is one of a numbered series, by which several are asked for.
     """
 
@@ -152,6 +180,9 @@ class Task(Description):
     """What is to be learnt, and how target and selection come from the truth columns.
 
     Attributes:
+        name: what recipes call it.
+        kind: "binary", "multiclass", "regression", "set_regression" or "joint".
+        meaning: what is learnt, half a sentence.
         selection: SQL condition; the events for which the target is defined.
         target: binary and multiclass: SQL expression that gives the class index (or true/false).
         class_names: binary and multiclass: by class index; of two, the second is the signal.
@@ -320,7 +351,7 @@ class Detector(Description):
         layouts: file layouts beside the native one.
         simulator: makes the simulator; called only when events are simulated: describing costs nothing.
         headline: truth columns that say in the caption of a picture what an event is, in this order.
-        yaml: the YAML text that describes it, empty for one in Python; models, runs and events files carry it.
+        yaml: the YAML text that describes it, empty for one in Python; models, runs and events files keep it.
     """
 
     name: str

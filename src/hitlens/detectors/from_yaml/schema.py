@@ -125,6 +125,15 @@ class DetectorDescription(Description):
     Attributes:
         name: one word; events, models and predictions carry it.
         title: what the instrument is, for pages.
+        views: the images of an event.
+        truth: what is known of an event.
+        symmetries: what may be done to an image without changing the physics.
+        tasks: what can be learnt.
+        slices: quantities against which results are shown.
+        laws: what the truth of a faithful sample follows, checked by ``hitlens inspect``.
+        published: numbers from the literature, shown beside ours.
+        downloads: public files, for ``hitlens fetch``.
+        files: kinds of files, and which of their columns is what.
     """
 
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")
