@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -12,7 +13,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from hitlens.errors import NotFoundError, choose_from
-from hitlens.events import Events, evaluate_expression
+from hitlens.events import Events, evaluate_columns
 from hitlens.simulate.comparison import Comparison
 
 Named = TypeVar("Named", "View", "Task")
@@ -388,11 +389,13 @@ class Detector(Description):
             SelectionError: an expression cannot be evaluated.
         """
         truth = events.truth
-        for column in self.truth:
-            sources = pl.sql_expr(column.expression).meta.root_names() if column.expression else []
-            if sources and column.name not in truth.columns and set(sources) <= set(truth.columns):
-                truth = truth.with_columns(evaluate_expression(truth, column.expression).alias(column.name))
-        return events if truth is events.truth else Events(events.images, truth, events.detector)
+        todo = [column for column in self.truth if column.expression and column.name not in truth.columns]
+        while ready := [column for column in todo if _has_sources(truth, column.expression)]:
+            truth = evaluate_columns(truth, {column.name: column.expression for column in ready})
+            todo = [column for column in todo if column not in ready]
+        derived = [column.name for column in self.truth if column.name not in events.truth.columns]
+        truth = truth.select(*events.truth.columns, *(name for name in derived if name in truth.columns))
+        return Events(events.images, truth, events.detector)
 
     def view(self, name: str) -> View:
         """Return the view of that name.
@@ -417,6 +420,16 @@ class Detector(Description):
     def unit(self, column: str) -> str:
         """Return the unit of a truth column, empty where it has none."""
         return next((k.unit for k in (*self.truth, *self.extra_columns) if k.name == column), "")
+
+
+def _has_sources(truth: pl.DataFrame, expression: str) -> bool:
+    sources = _sources(expression)
+    return bool(sources) and sources <= set(truth.columns)
+
+
+@cache
+def _sources(expression: str) -> frozenset[str]:
+    return frozenset(pl.sql_expr(expression).meta.root_names())
 
 
 def _named(items: Sequence[Named], name: str, what: str) -> Named:

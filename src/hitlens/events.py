@@ -159,6 +159,28 @@ def evaluate_expression(truth: pl.DataFrame, expression: str) -> pl.Series:
     return values if len(values) == len(truth) else values.new_from_index(0, len(truth))
 
 
+def evaluate_columns(truth: pl.DataFrame, expressions: Mapping[str, str]) -> pl.DataFrame:
+    """Return the truth with columns added that SQL expressions over its columns give, all at once.
+
+    Args:
+        truth: one row an event.
+        expressions: by name of the new column.
+
+    Raises:
+        SelectionError: as `evaluate_expression`.
+
+    Examples:
+        >>> evaluate_columns(pl.DataFrame({"a": [1, 2]}), {"b": "a * 2", "c": "a > 1"}).row(1)
+        (2, 4, True)
+    """
+    try:
+        return truth.with_columns(**{name: pl.sql_expr(text) for name, text in expressions.items()})
+    except (pl.exceptions.PolarsError, TypeError):  # one by one says which of them it is
+        return truth.with_columns(
+            **{name: evaluate_expression(truth, text) for name, text in expressions.items()}
+        )
+
+
 def evaluate_condition(truth: pl.DataFrame, expression: str) -> NDArray[np.bool_]:
     """Return a mask of shape (event,): where a SQL condition over the truth columns holds; null is false.
 

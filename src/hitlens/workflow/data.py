@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 #: Events a block: what a reader has in memory at a time, and the unit in which a native file is written.
 BLOCK = 16384
 #: Events a block where all of them are joined: small blocks leave less memory beside the result.
-JOINED_BLOCK = 2048
+JOINED_BLOCK = 1024
 
 OnBadEvent = Literal["raise", "skip"]
 

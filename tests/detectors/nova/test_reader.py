@@ -130,7 +130,7 @@ def test_no_option_changes_the_order(path: Path) -> None:
     from hitlens.detectors.nova import DETECTOR
     from hitlens.errors import ConfigError
 
-    (layout,) = DETECTOR.layouts
+    (layout,) = (layout for layout in DETECTOR.layouts if layout.name == "nova")
     assert not layout.options
     for options in ({"axes": "yx"}, {"order": "F"}):
         with pytest.raises(ConfigError, match="no option"):

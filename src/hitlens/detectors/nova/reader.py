@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +35,10 @@ from hitlens.io.native import is_hdf5
 
 log = logging.getLogger(__name__)
 
-#: Events that become sparse at once, 2 MB: they stay in the processor's cache.
-STRETCH = 128
+#: Events that are dense at once, 4 MB: they stay in the processor's cache while their hits are looked for.
+STRETCH = 256
+#: Events whose truth is read at once, at least.
+TRUTH_STRETCH = 8192
 
 Sparse = sparse.csr_array[Any, tuple[int, int]]
 _Hits = tuple[NDArray[np.uint8], NDArray[np.int32]]
@@ -76,12 +76,16 @@ def read_nova(path: Path, block: int, report: ReadReport | None = None) -> Itera
     unknown: Counter[int] = Counter()
     with _damage_as_format_error(path), _open(path) as file:
         n_events = _check(file, path)
-        room = _Room(min(_stretch(file[PIXELS]), block, n_events))
-        for start in range(0, n_events, block):
-            stop = min(start + block, n_events)
-            truth = _truth(file[TRUTH_GROUP], path.name, start, stop)
+        pixels = file[PIXELS]
+        room = _Room(min(_stretch(pixels), block, n_events))
+        step = -(-TRUTH_STRETCH // block) * block
+        for first in range(0, n_events, step):
+            truth = _truth(file[TRUTH_GROUP], path.name, first, min(first + step, n_events))
             unknown.update(unknown_codes(truth["interaction"].to_numpy()))
-            yield Events(_views(file[PIXELS], start, stop, room), truth, "nova")
+            for start in range(0, len(truth), block):
+                rows = truth[start : start + block]
+                views = _views(pixels, first + start, first + start + len(rows), room)
+                yield Events(views, rows, "nova")
     if unknown:
         _tell_unknown(unknown, path, report)
 
@@ -139,36 +143,13 @@ def _stretch(pixels: h5py.Dataset) -> int:
 
 
 class _Room:
-    """Room for two stretches of events, one being read while hits are looked for in the other.
-
-    Each array is below 4 MiB, from where on numpy asks for pages of 2 MiB, written to or not.
-    """
+    """Room for one stretch of events: their pixels, and the most hits one view of them can have."""
 
     def __init__(self, n_events: int) -> None:
-        self.n_events = n_events
-        self._pixels = np.empty((2, n_events, N_VALUES), np.uint8)
-        # Room for the most hits there can be; the system gives only what is written to.
+        self.pixels = np.empty((n_events, N_VALUES), np.uint8)
+        # The system gives only what is written to: as much as there are hits.
         self._data = np.empty(n_events * N_PIXELS, np.uint8)
         self._indices = np.empty(n_events * N_PIXELS, np.int32)
-
-    def stretches(self, pixels: h5py.Dataset, start: int, stop: int) -> Iterator[NDArray[np.uint8]]:
-        """Yield the pixels of the events from start to stop, shape (event, value)."""
-
-        def read(number: int) -> NDArray[np.uint8]:
-            first = start + number * self.n_events
-            room = self._pixels[number % 2, : max(0, min(self.n_events, stop - first))]
-            if len(room):
-                pixels.read_direct(room, np.s_[first : first + len(room)])
-            return room
-
-        with ThreadPoolExecutor(1) as pool:
-            coming = pool.submit(read, 0)
-            for number in count(1):
-                rows = coming.result()
-                if not len(rows):
-                    return
-                coming = pool.submit(read, number)
-                yield rows
 
     def hits(self, rows: NDArray[np.uint8], n_hits: NDArray[np.int32]) -> list[_Hits]:
         """Return values and places of the hits by view, and fill in how many there are, (event, view)."""
@@ -184,10 +165,10 @@ class _Room:
 def _views(pixels: h5py.Dataset, start: int, stop: int, room: _Room) -> dict[str, Sparse]:
     n_hits = np.empty((stop - start, len(VIEW_NAMES)), np.int32)
     found: list[list[_Hits]] = []
-    done = 0
-    for rows in room.stretches(pixels, start, stop):
-        found.append(room.hits(rows, n_hits[done : done + len(rows)]))
-        done += len(rows)
+    for first in range(start, stop, len(room.pixels)):
+        rows = room.pixels[: stop - first]
+        pixels.read_direct(rows, np.s_[first : first + len(rows)])
+        found.append(room.hits(rows, n_hits[first - start : first - start + len(rows)]))
     return {
         name: _sparse([hits[view] for hits in found], n_hits[:, view]) for view, name in enumerate(VIEW_NAMES)
     }
