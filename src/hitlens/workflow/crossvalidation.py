@@ -132,8 +132,9 @@ def compare_folds(folder: Path) -> Path:
     """
     config = read_cv_config(folder)
     records = _records(config, folder)
-    detector = get_detector(config.run.detector)
-    events = read_data(config.run.data, config.run.detector)
+    # Of a detector described in YAML the folds keep a copy.
+    detector = get_detector(read_run_config(next(iter(records))).detector)
+    events = read_data(config.run.data, detector)
     folds, repeats, beside = [], [], []
     for repeat in range(config.repeats):
         mine = [path for number, _, path in config.folders(folder) if number == repeat]

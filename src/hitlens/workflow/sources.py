@@ -168,7 +168,8 @@ def _source(path: Path, detector: Detector | None, layout: str | None, label: st
         open_native(path, detector=expected).close()  # says what is wrong with it
     raise FileFormatError(
         f"this is neither a native events file nor any of these layouts: {_described(candidates)}. "
-        "If you know which it is, name the layout.",
+        "If you know which it is, name the layout. Files of a detector of your own are described in YAML: "
+        "name that file as the detector.",
         path=path,
     )
 

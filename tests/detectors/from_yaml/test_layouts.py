@@ -100,6 +100,20 @@ def test_two_files_keep_their_names(
     assert events.truth["file"].to_list() == ["part1.npz"] * 10 + ["part2.npz"] * 10
 
 
+def test_numbered_files_are_one_sample(
+    make_toy: Callable[..., Any], toy_yaml: Callable[..., str], toy_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    described = tmp_path / "toy.yaml"
+    described.write_text(toy_yaml("npz", "dense", "    parts: run#.npz\n"))
+    for number in (1, 2, 10):
+        toy_file(make_toy(4, number), "npz", "dense", name=f"run{number}")
+    events = read_events(tmp_path, str(described))
+    names = [name for number in (1, 2, 10) for name in [f"run{number}.npz"] * 4]
+    assert events.truth["file"].to_list() == names
+    with pytest.raises(ConfigError, match=r"files\[dense\].parts: must have one #"):
+        read_detector(toy_yaml("npz", "dense", "    parts: run.npz\n"), "toy.yaml")
+
+
 def test_a_described_key_is_read_and_names_the_event(
     make_toy: Callable[..., Any], toy_yaml: Callable[..., str], tmp_path: Path
 ) -> None:

@@ -82,8 +82,19 @@ def test_text_and_small_floats_are_truth_too(read: Read, truth: dict[str, Any]) 
 
 def test_more_than_one_value_an_event_is_refused(read: Read, truth: dict[str, Any]) -> None:
     truth["energy_gev"] = np.zeros((40, 3))
-    with pytest.raises(ConfigError, match=r"has shape \(3,\) in each row, not one value"):
+    with pytest.raises(ConfigError, match=r"has shape \(3,\) in each row, not one .* is 'energy_gev\[0\]'"):
         read(truth)
+
+
+def test_one_of_several_values_is_taken(read: Read, truth: dict[str, Any]) -> None:
+    truth["p"] = np.stack([truth.pop("energy_gev"), truth["entry_px"]], axis=1)
+    table = read(truth, "    truth: {energy_gev: 'p[0]', entry_px: 'p[1]'}\n").truth
+    np.testing.assert_array_equal(table["energy_gev"], truth["p"][:, 0])
+    np.testing.assert_array_equal(table["entry_px"], truth["p"][:, 1])
+    with pytest.raises(ConfigError, match=r"'p\[2\]' of .*: its rows have shape \(2,\)"):
+        read(truth, "    truth: {energy_gev: 'p[2]'}\n")
+    with pytest.raises(ConfigError, match=r"has no column 'q\[0\]'"):
+        read(truth, "    truth: {energy_gev: 'q[0]'}\n")
 
 
 def test_a_list_in_each_row_is_refused(

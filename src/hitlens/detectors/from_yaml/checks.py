@@ -220,6 +220,9 @@ def _check_files(description: DetectorDescription, places: Places) -> None:
             _check_source(source, views[name], (*place, "images", name), places)
         for name in file.truth:
             _check_known(name, from_files, (*place, "truth", name), places)
+        if file.parts and file.parts.count("#") != 1:
+            problem = f"must have one # in place of the number, for example part#.root. Got '{file.parts}'."
+            raise places.error((*place, "parts"), problem)
         for position, name in enumerate(file.optional):
             _check_known(name, from_files, (*place, "optional", position), places)
 

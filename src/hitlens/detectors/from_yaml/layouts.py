@@ -23,6 +23,7 @@ def layouts_of(description: DetectorDescription, places: Places) -> tuple[Layout
             name=file.name,
             meaning=file.meaning or f"{file.kind} files as {places.source} describes them",
             suffixes=_suffixes(file),
+            parts=file.parts,
             recognises=partial(_recognises, description, number),
             read=partial(_read, description, number, places),
         )
@@ -39,6 +40,8 @@ def _recognises(description: DetectorDescription, number: int, path: Path) -> bo
     from hitlens.io.native import is_native
 
     file = description.files[number]
+    if path.is_dir():
+        return bool(file.parts) and any(path.glob(file.parts.replace("#", "[0-9]*")))
     if not path.name.endswith(_suffixes(file)) or not has_signature(path, file.kind):
         return False
     if file.kind == "hdf5" and is_native(path):

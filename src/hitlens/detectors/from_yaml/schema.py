@@ -103,9 +103,12 @@ class FileDescription(Description):
         kind: hdf5, npz, root or parquet.
         meaning: one line for the help.
         suffixes: endings of the names of such files; the usual ones of the kind where empty.
+        parts: name of numbered files that together are one sample, with # in place of the number, for example
+            ``run#.root``. They are read by number, and a folder stands for those it holds.
         tree: ROOT: the tree whose branches go by their names alone; those of others are ``tree/branch``.
         images: by view, where its images are.
-        truth: column of the file by truth column; a truth column that is not named has its own name there.
+        truth: column of the file by truth column, or ``column[i]`` for one of several numbers in each row; a
+            truth column that is not named has its own name there.
         optional: truth columns that may be missing from such a file.
     """
 
@@ -113,6 +116,7 @@ class FileDescription(Description):
     kind: Kind
     meaning: str = ""
     suffixes: tuple[str, ...] = ()
+    parts: str = ""
     tree: str = ""
     images: dict[str, ImageSource]
     truth: dict[str, str] = Field({})

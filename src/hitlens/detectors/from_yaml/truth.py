@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from hitlens.detectors.from_yaml.places import Place, Places
 from hitlens.detectors.from_yaml.schema import DetectorDescription
 from hitlens.errors import choose_from
-from hitlens.io.columns import Columns, Lists
+from hitlens.io.columns import Column, Columns, Lists
 
 
 class TruthReader:
@@ -50,7 +51,7 @@ class TruthReader:
             name = file.truth.get(column.name, column.name)
             stated = column.name in file.truth
             place: Place = ("files", number, "truth", column.name) if stated else ("truth", position, "name")
-            target = found if name in columns.names else missing
+            target = found if _element(name, columns)[0] in columns.names else missing
             if target is found or column.name not in file.optional:
                 target[column.name] = (place, name)
         with_truth = bool(found.keys() - keys) or any(
@@ -60,7 +61,7 @@ class TruthReader:
             if with_truth or name in keys:
                 raise _missing(place, column_name, places, columns, path)
         self._found = found
-        self.rows = list(found.values())
+        self.rows = [(place, _element(name, columns)[0]) for place, name in found.values()]
 
     def read(self, start: int, stop: int) -> pl.DataFrame:
         """Return the truth of events start to stop.
@@ -76,7 +77,10 @@ class TruthReader:
         return pl.DataFrame(series)
 
     def _column(self, place: Place, column: str, start: int, stop: int) -> NDArray[Any]:
-        values = self._columns.read(column, start, stop)
+        stored, position = _element(column, self._columns)
+        values = self._columns.read(stored, start, stop)
+        if position is not None:
+            return self._one_of_several(place, column, values, position)
         if isinstance(values, Lists):
             problem = f"column '{column}' of {self._path} has a list in each row, not one value an event."
             raise self._places.error(place, problem)
@@ -85,9 +89,23 @@ class TruthReader:
         if values.ndim > 1:
             shape = values.shape[1:]
             raise self._places.error(
-                place, f"column '{column}' of {self._path} has shape {shape} in each row, not one value."
+                place,
+                f"column '{column}' of {self._path} has shape {shape} in each row, not one value. One "
+                f"of several is '{column}[0]'.",
             )
         return values.astype(np.float32) if values.dtype == np.float16 else values
+
+    def _one_of_several(self, place: Place, column: str, values: Column, position: int) -> NDArray[Any]:
+        if isinstance(values, Lists) or values.ndim != 2 or position >= values.shape[1]:
+            has = "lists of any length" if isinstance(values, Lists) else f"shape {values.shape[1:]}"
+            raise self._places.error(place, f"'{column}' of {self._path}: its rows have {has}.")
+        return values[:, position]
+
+
+def _element(name: str, columns: Columns) -> tuple[str, int | None]:
+    """Return column and position of ``column[i]``; any other name is a column."""
+    found = re.fullmatch(r"(.+)\[([0-9]+)\]", name)
+    return (name, None) if name in columns.names or found is None else (found[1], int(found[2]))
 
 
 def _missing(place: Place, name: str, places: Places, columns: Columns, path: Path) -> Exception:
