@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
@@ -29,5 +32,27 @@ def compiled(function: F) -> F:
         6.0
     """
     # Functions typed into an interpreter or a doctest have no file to cache beside.
-    cache = "<" not in function.__code__.co_filename
-    return cast(F, numba.njit(cache=cache, nogil=True, error_model="numpy", fastmath={"contract"})(function))
+    has_file = "<" not in function.__code__.co_filename
+    compiler = numba.njit(cache=has_file, nogil=True, error_model="numpy", fastmath={"contract"})
+    return cast(F, _forgetting(compiler(function)))
+
+
+def _forgetting(dispatcher: Any) -> Any:
+    """Let a function's cache hold only while all shared kernels are as they were.
+
+    On its own, numba notices a change of the file that a function is in, not of one that it calls.
+    """
+    store = getattr(dispatcher, "_cache", None)
+    original = getattr(store, "_index_key", None)
+    if original is not None:
+        vars(store)["_index_key"] = lambda *args: (*original(*args), shared_sources())
+    return dispatcher
+
+
+@cache
+def shared_sources() -> str:
+    """Return a digest of all modules of shared physics."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -55,9 +55,9 @@ class Cascade(BaseModel):
 
     charge_exchange: float = Field(default=0.12, ge=0, le=1)
     absorption: float = Field(default=0.3, ge=0, le=1)
-    proton_share: float = Field(default=0.65, ge=0, le=1)
-    nucleon_mev: PositiveFloat = 90.0
-    binding_mev: float = Field(default=6.0, ge=0)
+    proton_share: float = Field(default=0.75, ge=0, le=1)
+    nucleon_mev: PositiveFloat = 110.0
+    binding_mev: float = Field(default=4.0, ge=0)
     neutron_unseen: float = Field(default=0.5, ge=0, le=1)
     neutron_spot_mev: tuple[PositiveFloat, PositiveFloat] = (2.0, 20.0)
     neutron_way_cm: PositiveFloat = 50.0

@@ -18,6 +18,8 @@ MOST_STEPS = 5000
 #: Hard photons of a muon carry at least this, MeV.
 _HARD_MEV = 50.0
 _ELECTRON_MEV = 0.510999
+#: Range over energy by energy loss of a stopping particle: its range goes as the 1.77th power of its energy.
+_LAST_STEP = 0.57
 #: Mean of Moyal's law.
 _MOYAL_MEAN = 1.2703628
 
@@ -53,6 +55,15 @@ def _place_in_table(kinetic: float) -> int:
 
 
 @compiled
+def _mean_loss(kind: int, kinetic: float, way: float, loss: float, matter: MatterConstants) -> float:
+    """Return the mean energy lost over a way: where it is a good part of all, that of the middle."""
+    lost = loss * way
+    if lost > 0.03 * kinetic:
+        lost = way * matter.loss[kind, _place_in_table(max(kinetic - 0.5 * lost, 0.5 * kinetic))]
+    return float(lost)
+
+
+@compiled
 def _light(energy: float, loss: float, matter: MatterConstants) -> float:
     """Return the energy that makes light, relative to a minimum-ionising particle (Birks)."""
     return energy * (1.0 + matter.birks * matter.minimum_loss) / (1.0 + matter.birks * loss)
@@ -75,8 +86,8 @@ def _knock_on(
     matter: MatterConstants,
     record: Record,
     rng: np.random.Generator,
-) -> None:
-    """Let an electron leave the track: 1 / T^2 between the threshold and the highest transfer."""
+) -> float:
+    """Let an electron leave the track, 1 / T^2 between threshold and highest transfer; return its energy."""
     low = matter.delta_ray
     u = rng.random()
     kinetic = low / (1.0 - u * (1.0 - low / top))
@@ -85,6 +96,7 @@ def _knock_on(
     cosine = min(kinetic / momentum * most / top, 1.0)
     direction = turned(way, cosine, np.sqrt(1.0 - cosine * cosine), 2 * np.pi * rng.random())
     push(record, ELECTRON, place, direction, kinetic)
+    return float(kinetic)
 
 
 @compiled
@@ -134,18 +146,17 @@ def follow_track(
         hard = rng.standard_exponential() / (matter.hard_radiation * np.log(kinetic / _HARD_MEV))
     for _ in range(MOST_STEPS):
         place = _place_in_table(kinetic)
-        loss = matter.loss[kind, place]
         way = min(step, left)
-        lost = _straggled(loss * way, way, matter, rng)
+        lost = _straggled(_mean_loss(kind, kinetic, way, matter.loss[kind, place], matter), way, matter, rng)
         if lost >= kinetic:
-            way *= kinetic / lost
+            way *= _LAST_STEP * kinetic / lost
             lost = kinetic
         beta_p = kinetic * (kinetic + 2 * mass) / (kinetic + mass)
         angle = 13.6 / beta_p * np.sqrt(way / matter.radiation_length)
         middle = (x + 0.5 * way * ux, y + 0.5 * way * uy, z + 0.5 * way * uz)
         add_spot(record, owner, middle[0], middle[1], middle[2], _light(lost, lost / way, matter))
         if rng.random() < matter.delta_rate[kind, place] * way:
-            _knock_on(middle, (ux, uy, uz), matter.delta_top[kind, place], matter, record, rng)
+            kinetic -= _knock_on(middle, (ux, uy, uz), matter.delta_top[kind, place], matter, record, rng)
         x, y, z = x + way * ux, y + way * uy, z + way * uz
         kinetic -= lost
         left -= way

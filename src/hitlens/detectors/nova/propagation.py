@@ -150,8 +150,16 @@ def collect_cells(deposits: Deposits, tracked: Tracked, vertex_cm: Float64, cros
     return collect(deposits, offsets, corners(vertex_cm), _WINDOW, FAR_DETECTOR, crosstalk)
 
 
+def prong_light(deposits: Deposits, tracked: Tracked) -> Float64:
+    """Return the energy that makes light of each particle and all it made, MeV, shape (particle,)."""
+    light: Float64 = np.bincount(
+        deposits.owner, weights=deposits.light_mev, minlength=len(tracked.event)
+    ).astype(np.float64, copy=False)
+    return light
+
+
 def count_prongs(
-    deposits: Deposits, tracked: Tracked, n_events: int, least_mev: float
+    light_mev: Float64, tracked: Tracked, n_events: int, least_mev: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return how many tracks and showers of each event leave at least so much light, shape (event,) each.
 
@@ -159,13 +167,18 @@ def count_prongs(
     neutral pion two.
 
     Args:
-        deposits: of the particles.
+        light_mev: of each particle, see `prong_light`.
         tracked: particles.
         n_events: number of events.
-        least_mev: energy that makes light, of a particle and all it made.
+        least_mev: what a prong must leave.
+
+    Examples:
+        >>> three = Tracked(np.array([0, 0, 1]), np.array([0, 5, 3]), np.zeros((3, 3)), np.zeros(3))
+        >>> tracks, showers = count_prongs(np.array([90.0, 60.0, 10.0]), three, 2, 50.0)
+        >>> tracks.tolist(), showers.tolist()
+        ([1, 0], [1, 0])
     """
-    light = np.bincount(deposits.owner, weights=deposits.light_mev, minlength=len(tracked.event))
-    shows = light >= least_mev
+    shows = light_mev >= least_mev
     is_track = shows & (tracked.kind >= 0) & (tracked.kind <= PROTON)
     is_shower = shows & ((tracked.kind == ELECTRON) | (tracked.kind == PHOTON))
     tracks, showers = (

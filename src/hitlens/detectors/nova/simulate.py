@@ -27,6 +27,7 @@ from hitlens.detectors.nova.propagation import (
     count_prongs,
     deposit,
     draw_vertices,
+    prong_light,
     track_particles,
 )
 from hitlens.detectors.nova.response import (
@@ -124,8 +125,9 @@ def simulate_interactions(
     )
     hits = record_hits(readout, config.nuisance, cells, distance, gains, readout_rng)
     pixels = pixel_maps(readout, hits, distance, n_events, readout_rng)
+    light = prong_light(deposits, tracked)
     states = [
-        final_states(interactions.interaction, *count_prongs(deposits, tracked, n_events, least))
+        final_states(interactions.interaction, *count_prongs(light, tracked, n_events, least))
         for least in (config.prong_mev, config.clear_prong_mev)
     ]
     truth = pl.DataFrame(
