@@ -57,7 +57,9 @@ def evaluate(
         results = evaluate_run(run, files=data, again=again, progress=show, **changes)
     console = Console()
     console.print(terminal_table(summary_table(results)))
-    for task in results.tasks:
-        for found in findings_tables(task):
+    if len(results.tasks) == 1:
+        for found in findings_tables(results.tasks[0]):
             console.print(terminal_table(found))
+    else:
+        typer.echo("Where each task is worst, and what it depends on, stands in the report.")
     typer.echo(f"Numbers: {run / 'metrics.json'}. Report: {run / 'report.html'}")

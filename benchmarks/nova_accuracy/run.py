@@ -1,0 +1,236 @@
+"""NOvA: the course's recipe beside the seed's network trained the seed's way, on the same events and split.
+
+    python benchmarks/nova_accuracy/run.py
+
+Simulates ten files (seed 1), trains ``nova/course`` and the six ``nova/seed_*`` recipes on 60 % of the
+events, chooses epochs on 20 %, and sets both side by side on the other 20 %, at natural prevalence. Writes
+RESULTS.md. Finished runs are not run again, unfinished ones go on; `--force` starts over.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from hitlens.config import RunConfig, load_config
+from hitlens.detector import Task
+from hitlens.detectors import get_detector
+from hitlens.errors import DataError
+from hitlens.evaluate.baselines import BaselineColumns, class_shares
+from hitlens.evaluate.config import EvaluateConfig
+from hitlens.evaluate.evaluation import evaluate
+from hitlens.evaluate.predictions import Predictions, read_predictions
+from hitlens.evaluate.results import BaselineResult, MetricResult, Results
+from hitlens.metrics import Interval
+from hitlens.workflow import runs
+from hitlens.workflow.evaluation import evaluate_run
+from hitlens.workflow.simulation import simulate_to_files
+from hitlens.workflow.training import train
+
+HERE = Path(__file__).resolve().parent
+N_EVENTS, N_FILES, SEED = 70_000, 10, 1
+DEFAULT = "course"
+SEEDS = ("numu_cc", "nue_cc", "flavour", "interaction_mode", "nu_energy", "lepton_fraction")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        head: task.
+        metric: name of the number in the results.
+        label: what it is called.
+        higher_is_better: of that number.
+    """
+
+    head: str
+    metric: str
+    label: str
+    higher_is_better: bool = True
+
+
+ROWS = (
+    *(
+        Row(head, metric, label)
+        for head in SEEDS[:4]
+        for metric, label in (("auc", "AUC"), ("balanced_accuracy", "balanced accuracy"))
+    ),
+    Row("nu_energy", "resolution", "resolution (68 % half width), GeV", higher_is_better=False),
+    Row("nu_energy", "r2", "R2"),
+    Row("lepton_fraction", "resolution", "resolution (68 % half width)", higher_is_better=False),
+    Row("lepton_fraction", "r2", "R2"),
+)
+
+
+def read_config(source: Path | str, overrides: Sequence[str] = ()) -> RunConfig:
+    """Return the settings of a run (not of a study)."""
+    config = load_config(source, overrides)
+    if not isinstance(config, RunConfig):
+        raise TypeError(f"{source} describes a study; the table is about single runs")
+    return config
+
+
+def finished(folder: Path) -> bool:
+    """Whether a run folder holds a finished run."""
+    return (folder / runs.PROVENANCE).is_file() and runs.read_provenance(folder)["status"] == "finished"
+
+
+def run_recipe(name: str, data: Path, folder: Path, *, force: bool) -> Predictions:
+    """Train one recipe, or read what is there."""
+    if force or not finished(folder):
+        unfinished = (folder / runs.PROVENANCE).is_file() and not force
+        config = read_config(f"nova/{name}", [f"data.files=['{data}']"])
+        train(config, folder, resume=unfinished, force=force, progress=False)
+    return read_predictions(folder / runs.PREDICTIONS)
+
+
+def balanced(predictions: Predictions, head: Task, shares: NDArray[np.float64]) -> Predictions:
+    """Return predictions whose scores are divided by the classes' shares in the training split.
+
+    A network trained at natural prevalence names the likeliest class; divided by the shares, the one whose
+    balanced accuracy is highest. The seed's networks, trained on classes of equal size, give such scores.
+    """
+    names = predictions.output_columns(head)[:-1]
+    scores = predictions.table.select(names).to_numpy().astype(np.float64)
+    if head.kind == "binary":
+        scores = np.column_stack([1 - scores[:, 0], scores[:, 0]])
+    scores = scores / shares
+    scores /= scores.sum(axis=1, keepdims=True)
+    called = np.array(head.class_names)[scores.argmax(axis=1)]
+    kept = scores[:, 1:] if head.kind == "binary" else scores
+    columns = [pl.Series(name, kept[:, number]) for number, name in enumerate(names)]
+    columns.append(pl.Series(f"pred_{head.name}", called))
+    return replace(predictions, table=predictions.table.with_columns(columns))
+
+
+def seed_columns(seeds: dict[str, Predictions], test: pl.DataFrame, key: list[str]) -> BaselineColumns:
+    """Return the predictions of all seed networks as one method beside the default."""
+    columns: dict[str, dict[str, NDArray[np.float64]]] = {}
+    for name, predictions in seeds.items():
+        chosen = predictions.split("test")
+        if not chosen.table.select(key).equals(test.select(key)):
+            raise DataError(f"seed_{name} was tested on other events than {DEFAULT}.")
+        head = chosen.heads[0]
+        outputs = chosen.output_columns(head)
+        if head.is_classification:
+            scores = chosen.table.select(outputs[:-1]).to_numpy().astype(np.float64)
+            columns[name] = {name: scores[:, 0] if head.kind == "binary" else scores}
+        else:
+            columns[name] = {head.target_columns[0]: chosen.table[outputs[0]].to_numpy()}
+    return BaselineColumns("seed", "the seed's network", np.arange(len(test)), columns)
+
+
+def side_by_side(default: Predictions, seeds: dict[str, Predictions], training: pl.DataFrame) -> Results:
+    """Return the default's results with the seed's networks as a method beside it."""
+    detector = get_detector("nova")
+    for head in default.heads:
+        if head.name in seeds and head.is_classification:
+            default = balanced(default, head, class_shares(training, head))
+    chosen = default.split("test")
+    columns = seed_columns(seeds, chosen.table, list(detector.key))
+    default = replace(default, heads=tuple(head for head in default.heads if head.name in seeds))
+    return evaluate(default, detector, EvaluateConfig(), baselines=(columns,), training=training)
+
+
+def found(metrics: Sequence[MetricResult], name: str) -> Interval | None:
+    """Return the interval of a number over all classes or columns."""
+    return next((m.interval for m in metrics if m.name == name), None)
+
+
+def line(row: Row, beside: BaselineResult) -> str:
+    """Return one line of the table."""
+    ours, theirs = found(beside.model_metrics, row.metric), found(beside.metrics, row.metric)
+    difference = found(beside.differences, row.metric)
+    if ours is None or theirs is None or difference is None:
+        verdict = "undefined"
+    else:
+        sign = 1 if row.higher_is_better else -1
+        sure = min(sign * difference.low, sign * difference.high) > 0
+        verdict = "better" if sure else "not surely better" if sign * difference.value > 0 else "not better"
+    return f"| {row.head} | {row.label} | {theirs} | {ours} | {difference} | {verdict} |"
+
+
+def table(results: Results, folder: Path) -> list[str]:
+    """Return the lines of RESULTS.md."""
+    first = runs.read_provenance(folder / DEFAULT)
+    machine = first["machine"]
+    lines = [
+        "# NOvA: the course's recipe beside the seed's networks",
+        "",
+        f"{N_EVENTS:,} simulated events in {N_FILES} files, seed {SEED}: 60 % training, 20 % validation, 20 %",
+        "test. The same events and split for all; every number is of the test split at natural prevalence, with",
+        "its 95 % bootstrap interval; differences are paired. The seed's networks are trained as the notebook",
+        "did: linear pixels, no augmentation, a constant rate, classes cut to equal size, squared errors.",
+        "Classes are called so that balanced accuracy is highest: the default's scores are divided by the",
+        "classes' shares; the seed's, trained on equal classes, are so already. Made by `run.py` beside this",
+        "file.",
+        "",
+        "| task | quantity | seed | default | difference | default is |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [line(row, results.head(row.head).baseline("seed")) for row in ROWS]
+    lines += [
+        "",
+        "| recipe | network | epochs | training time | precision |",
+        "|---|---|---|---|---|",
+    ]
+    for name in (DEFAULT, *(f"seed_{task}" for task in SEEDS)):
+        record = runs.read_provenance(folder / name)
+        model = read_config(folder / name / runs.CONFIG).model.name
+        lines.append(
+            f"| {name} | {model}, {record['n_parameters']:,} weights | {record['n_epochs']} | "
+            f"{record['seconds'] / 60:.1f} min | {record['precision']} |"
+        )
+    return [
+        *lines,
+        "",
+        f"Machine: {machine['processor']}, {machine['n_cores']} cores, {machine['system']}; "
+        f"Python {machine['python']}, torch {machine['versions']['torch']}.",
+        "",
+    ]
+
+
+def main() -> None:
+    """Run everything and write the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=Path("runs/nova_accuracy"), help="where the runs are kept"
+    )
+    parser.add_argument(
+        "--only", nargs="*", default=(DEFAULT, *SEEDS), help="runs to make; the table needs all"
+    )
+    parser.add_argument("--force", action="store_true", help="start over")
+    options = parser.parse_args()
+    data = options.folder / "files"
+    if not data.is_dir():
+        options.folder.mkdir(parents=True, exist_ok=True)
+        simulate_to_files(data, "nova", N_EVENTS, N_FILES, SEED)
+    for name in options.only:
+        recipe = name if name == DEFAULT else f"seed_{name}"
+        run_recipe(recipe, data, options.folder / recipe, force=options.force)
+    needed = [options.folder / DEFAULT, *(options.folder / f"seed_{name}" for name in SEEDS)]
+    if not all(map(finished, needed)):
+        return
+    default = read_predictions(needed[0] / runs.PREDICTIONS)
+    seeds = {
+        name: read_predictions(path / runs.PREDICTIONS) for name, path in zip(SEEDS, needed[1:], strict=True)
+    }
+    if not (needed[0] / "report.html").is_file():
+        evaluate_run(needed[0])
+    results = side_by_side(default, seeds, default.split("validation").truth())
+    text = "\n".join(table(results, options.folder))
+    (HERE / "RESULTS.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
