@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy import sparse
 
 from hitlens.errors import DataError
+from hitlens.events import Events
 from hitlens.workflow import growing
-from hitlens.workflow.growing import GrowingArray, GrowingSparse, appended
+from hitlens.workflow.growing import GrowingArray, GrowingSparse, appended, join_blocks
 
 
 def blocks(*lengths: int) -> list[np.ndarray]:
@@ -73,3 +75,12 @@ def test_unordered_hits_are_not_said_to_be_in_order() -> None:
     grown = GrowingSparse()
     grown.append(scrambled)
     assert not grown.array.has_canonical_format
+
+
+def test_blocks_of_different_things_are_not_joined() -> None:
+    first, second = (Events({view: blocks(2)[0]}, pl.DataFrame({"event": [0, 1]}), "demo") for view in "ab")
+    assert join_blocks([first, first]).truth["event"].to_list() == [0, 1, 0, 1]
+    with pytest.raises(DataError, match=r"demo \['a'\], then demo \['b'\]"):
+        join_blocks([first, second])
+    with pytest.raises(DataError, match="no events"):
+        join_blocks([])

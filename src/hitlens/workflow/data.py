@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
-
-import polars as pl
 
 from hitlens import __version__
 from hitlens.detector import Detector, Layout, ReadReport, Writer
 from hitlens.detectors import get_detector
 from hitlens.errors import ConfigError, DataError
 from hitlens.events import Events
-from hitlens.workflow.growing import GrowingArray, GrowingSparse, appended
+from hitlens.workflow.growing import join_blocks
 from hitlens.workflow.sources import (
     DESCRIPTION,
     NATIVE,
@@ -109,7 +107,7 @@ def read_events(
         options=options,
         report=report,
     )
-    return _gather(blocks)
+    return join_blocks(blocks)
 
 
 def iterate_events(
@@ -305,23 +303,3 @@ def _provenance(sources: Sequence[Source]) -> dict[str, Any]:
                 entry["provenance"] = file.provenance
         found.append(entry)
     return {"sources": found}
-
-
-def _gather(blocks: Iterable[Events]) -> Events:
-    """Join blocks as they come, holding at most one of them beside what is joined."""
-    images: dict[str, GrowingArray | GrowingSparse] = {}
-    truth: list[pl.DataFrame] = []
-    detector = ""
-    for block in blocks:
-        if truth and (set(images) != set(block.images) or detector != block.detector):
-            raise DataError(
-                "The files hold different things: "
-                f"{detector} {sorted(images)}, then {block.detector} {sorted(block.images)}. "
-                "Read them one by one."
-            )
-        detector = block.detector
-        for view, array in block.images.items():
-            images[view] = appended(images.get(view), array)
-        truth.append(block.truth)
-    table = pl.concat(truth, how="diagonal_relaxed", rechunk=True)
-    return Events({view: grown.array for view, grown in images.items()}, table, detector)

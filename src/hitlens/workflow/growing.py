@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
 from hitlens.errors import DataError
-from hitlens.events import Images
+from hitlens.events import Events, Images
 
 _MOST_OF_32_BITS = np.iinfo(np.int32).max
 #: What an array begins with, bytes; above the 32 MiB up to which memory may come from the common heap.
@@ -141,3 +143,37 @@ def appended(grown: GrowingArray | GrowingSparse | None, images: Images) -> Grow
 
 def _thinned(images: NDArray[Any]) -> sparse.csr_array[Any, tuple[int, int]]:
     return sparse.csr_array(images.reshape(len(images), math.prod(images.shape[1:])))
+
+
+def join_blocks(blocks: Iterable[Events]) -> Events:
+    """Join blocks of events as they come, holding at most one of them beside what is joined.
+
+    Args:
+        blocks: of one detector with the same views; at least one.
+
+    Raises:
+        DataError: there is no block, or they hold different things.
+
+    Examples:
+        >>> one = Events({"anode": np.zeros((2, 2, 2))}, pl.DataFrame({"event": [0, 1]}), "demo")
+        >>> len(join_blocks([one, one]))
+        4
+    """
+    images: dict[str, GrowingArray | GrowingSparse] = {}
+    truth: list[pl.DataFrame] = []
+    detector = ""
+    for block in blocks:
+        if truth and (set(images) != set(block.images) or detector != block.detector):
+            raise DataError(
+                "The files hold different things: "
+                f"{detector} {sorted(images)}, then {block.detector} {sorted(block.images)}. "
+                "Read them one by one."
+            )
+        detector = block.detector
+        for view, array in block.images.items():
+            images[view] = appended(images.get(view), array)
+        truth.append(block.truth)
+    if not truth:
+        raise DataError("There are no events to join.")
+    table = pl.concat(truth, how="diagonal_relaxed", rechunk=True)
+    return Events({view: grown.array for view, grown in images.items()}, table, detector)

@@ -22,6 +22,7 @@ from hitlens.io.atomic import files_written_whole
 from hitlens.settings import load_settings
 from hitlens.simulate.comparison import Comparison
 from hitlens.workflow.data import open_writer, read_events
+from hitlens.workflow.growing import join_blocks
 from hitlens.workflow.sources import NATIVE_SUFFIXES
 
 #: Settings of a simulator: itself, a YAML file that states what differs from the defaults, or the defaults.
@@ -84,7 +85,7 @@ def simulate(
     """
     simulator = get_simulator(detector)
     blocks = _blocks(simulator, _settings(simulator, config, settings), n_events, seed, workers, progress)
-    return get_detector(detector).complete(concat(list(blocks)))
+    return get_detector(detector).complete(join_blocks(blocks))
 
 
 def simulate_to_file(
