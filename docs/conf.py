@@ -25,8 +25,13 @@ extensions = [
     "sphinx.ext.viewcode",
 ]
 source_suffix = {".md": "markdown"}
-# These two are included by pages that introduce them.
-exclude_patterns = ["_build", "reference/generated/command_line.md", "reference/generated/recipe_keys.md"]
+# These are included by pages that introduce them.
+exclude_patterns = [
+    "_build",
+    "reference/generated/command_line.md",
+    "reference/generated/recipe_keys.md",
+    "reference/generated/detector_keys.md",
+]
 html_theme = "furo"
 html_title = f"hitlens {release}"
 html_static_path: list[str] = []
