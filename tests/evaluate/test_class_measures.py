@@ -45,7 +45,7 @@ def test_means_are_over_the_classes_that_have_events(present: int) -> None:
     if present == 3:
         assert found["efficiency", "nutau"] is None
         assert found["auc", "nutau"] is None
-        assert found["purity", "nutau"] == 0
+        assert found["purity", "nutau"] is None
 
 
 def test_two_methods_side_by_side_do_not_take_each_others_numbers() -> None:
@@ -89,3 +89,36 @@ def test_a_rare_signal_shows_the_accuracy_paradox() -> None:
 def test_calls() -> None:
     assert called(np.array([0.5, 0.49]), 0.5).tolist() == [1, 0]
     assert called(np.array([[0.2, 0.5, 0.3]]), 0.9).tolist() == [1]
+
+
+def test_a_class_of_few_events_has_no_numbers() -> None:
+    """Drawing one signal event again and again shows no spread: its AUC would seem to be known."""
+    task = Task(name="nue", kind="binary", meaning="", target="f", class_names=("other", "nue"))
+    y, score = (np.arange(100) < 3).astype(int), np.linspace(1, 0, 100)
+    asked = {"rng": np.random.default_rng(1), "n_bootstrap": 30, "level": 0.9}
+    for least, known in ((3, True), (4, False)):
+        got = {m.name: m.interval for m in measure(class_measures(task, 0.5, least), y, score, **asked)}
+        assert got["accuracy"] is not None
+        assert all((got[name] is not None) == known for name in got if name != "accuracy")
+    several, scores = sample(4)
+    several[several == 1] = 0
+    several[:3] = 1
+    found = measure(class_measures(TASK, 0.5, 4), several, scores, **asked)
+    got = {(m.name, m.column): m.interval for m in found}
+    assert got["efficiency", "nue"] is None
+    kept = [got["efficiency", name].value for name in NAMES if name != "nue"]
+    assert got["balanced_accuracy", ""].value == pytest.approx(np.mean(kept))
+
+
+def test_none_of_twelve_found_is_not_none_for_certain() -> None:
+    task = Task(name="nue", kind="binary", meaning="", target="f", class_names=("other", "nue"))
+    y = (np.arange(1000) < 12).astype(int)
+    score = np.linspace(0, 0.4, 1000)
+    asked = {"rng": np.random.default_rng(1), "n_bootstrap": 30, "level": 0.95}
+    both = compare(class_measures(task, 0.5), y, score, np.full(1000, 0.012), **asked)
+    mine, constant = (
+        {m.name: m.interval for m in found}["signal_efficiency"] for found in (both.model, both.baseline)
+    )
+    assert (mine.value, mine.low) == (0, 0)
+    assert mine.high == pytest.approx(0.2425, abs=1e-3)
+    assert (constant.low, constant.high) == (0, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,6 @@ from hitlens import metrics
 from hitlens.detector import Task
 from hitlens.evaluate.compare import Measure
 from hitlens.metrics.checking import divide
-
-#: Numbers of one class among several, one against the rest.
-PER_CLASS = ("efficiency", "purity", "auc")
 
 
 def called(scores: NDArray[np.float64], cut: float) -> NDArray[np.int64]:
@@ -32,77 +30,120 @@ def called(scores: NDArray[np.float64], cut: float) -> NDArray[np.int64]:
     return np.asarray(scores.argmax(1) if scores.ndim == 2 else scores >= cut, dtype=np.int64)
 
 
-def class_measures(head: Task, cut: float) -> list[Measure]:
+def class_measures(head: Task, cut: float, min_events: int = 1) -> list[Measure]:
     """Return what is measured of a classification.
 
-    Of several classes balanced accuracy, F1 and AUC are means over the classes that have events; then come
+    Of several classes balanced accuracy, F1 and AUC are means over the classes with enough events; then come
     efficiency, purity and AUC of each class against the rest, whose `column` is the name of the class.
 
     Args:
         head: a binary or multiclass task.
         cut: score from which an event is called signal.
+        min_events: a class with fewer true events has no numbers: drawing the same few events again and again
+            would make their interval too narrow.
     """
-    return _binary(cut) if head.kind == "binary" else _several(head.class_names)
+    return _binary(cut, min_events) if head.kind == "binary" else _several(head.class_names, min_events)
 
 
-def _binary(cut: float) -> list[Measure]:
+_OF_ALL = ("accuracy", "balanced_accuracy", "f1", "mcc")
+
+
+def _binary(cut: float, least: int) -> list[Measure]:
     def on_calls(function: Callable[..., Any]) -> Callable[..., Any]:
         def of_scores(y: Any, s: Any, weights: Any = None) -> Any:
             return function(y, called(s, cut), weights=weights)
 
         return of_scores
 
+    def enough(function: Callable[..., Any], classes: tuple[int, ...] = (0, 1)) -> Callable[..., Any]:
+        def of_scores(y: Any, s: Any, weights: Any = None) -> Any:
+            found = function(y, s, weights=weights)
+            return found if _present(y, 2, least)[[*classes]].all() else np.full_like(found, np.nan)
+
+        return of_scores
+
+    def fraction(name: str, among: Callable[[Any, Any], Any], good: int) -> Measure:
+        def counts(y: Any, s: Any) -> tuple[int, int]:
+            chosen = among(y, called(s, cut))
+            right = (called(s, cut) == good) & (y == good)
+            return int((chosen & right).sum()), int(chosen.sum())
+
+        return Measure(name, enough(on_calls(getattr(metrics, name)), (good,)), counts=counts)
+
+    accuracy, *others = (Measure(name, on_calls(getattr(metrics, name))) for name in _OF_ALL)
+    scores = [Measure(name, getattr(metrics, name)) for name in ("auc", "average_precision")]
     return [
-        *(Measure(name, on_calls(getattr(metrics, name))) for name in _OF_ALL),
-        Measure("auc", metrics.auc),
-        Measure("average_precision", metrics.average_precision),
-        *(Measure(name, on_calls(getattr(metrics, name))) for name in _OF_SIGNAL),
+        replace(accuracy, counts=lambda y, s: (int((called(s, cut) == y).sum()), len(y))),
+        *(replace(one, function=enough(one.function)) for one in (*others, *scores)),
+        fraction("signal_efficiency", lambda y, c: y == 1, 1),
+        fraction("background_rejection", lambda y, c: y == 0, 0),
+        fraction("purity", lambda y, c: c == 1, 1),
     ]
 
 
-_OF_ALL = ("accuracy", "balanced_accuracy", "f1", "mcc")
-_OF_SIGNAL = ("signal_efficiency", "background_rejection", "purity")
+def _several(names: tuple[str, ...], least: int) -> list[Measure]:
+    several = _Several(len(names), least, _remembered(_tally(len(names))), _remembered(_areas(len(names))))
 
-
-def _several(names: tuple[str, ...]) -> list[Measure]:
-    n = len(names)
-    tallies, areas = _remembered(_tally(n)), _remembered(_areas(n))
-
-    def of_tally(name: str, k: int = -1) -> Callable[..., Any]:
-        def value(y: Any, s: Any, weights: Any = None) -> Any:
-            each = _ratios(tallies(y, s, weights))[name]
-            return each[..., k] if k >= 0 else _mean(each[..., _present(y, n)])
-
-        return value
-
-    def area(k: int = -1) -> Callable[..., Any]:
-        def value(y: Any, s: Any, weights: Any = None) -> Any:
-            each = areas(y, s, weights)
-            return each[..., k] if k >= 0 else _mean(each[..., _present(y, n)])
-
-        return value
-
-    def right(y: Any, s: Any, weights: Any = None) -> Any:
-        matrix = tallies(y, s, weights)
-        return divide(np.trace(matrix, axis1=-2, axis2=-1), matrix.sum((-2, -1)))
+    def right(y: Any, s: Any) -> tuple[int, int]:
+        return int((called(s, 0.5) == y).sum()), len(y)
 
     def correlation(y: Any, s: Any, weights: Any = None) -> Any:
         return metrics.mcc(y, called(s, 0.5), weights=weights)
 
-    of_class = {"efficiency": of_tally, "purity": of_tally}
     found = [
-        Measure("accuracy", right),
-        Measure("balanced_accuracy", of_tally("efficiency")),
-        Measure("f1", of_tally("f1")),
+        Measure("accuracy", several.accuracy, counts=right),
+        Measure("balanced_accuracy", several.ratio("efficiency")),
+        Measure("f1", several.ratio("f1")),
         Measure("mcc", correlation),
-        Measure("auc", area()),
+        Measure("auc", several.area()),
     ]
-    for name in PER_CLASS:
+    for name in ("efficiency", "purity"):
         found += [
-            Measure(name, of_class[name](name, k) if name in of_class else area(k), class_name)
+            Measure(name, several.ratio(name, k), class_name, counts=several.counts(name, k))
             for k, class_name in enumerate(names)
         ]
-    return found
+    return [*found, *(Measure("auc", several.area(k), class_name) for k, class_name in enumerate(names))]
+
+
+@dataclass(frozen=True, eq=False)
+class _Several:
+    """Metrics of n classes, of one of them or, for k = -1, the mean over those with enough events."""
+
+    n: int
+    least: int
+    tallies: Callable[..., Any]
+    areas: Callable[..., Any]
+
+    def accuracy(self, y: Any, s: Any, weights: Any = None) -> Any:
+        matrix = self.tallies(y, s, weights)
+        return divide(np.trace(matrix, axis1=-2, axis2=-1), matrix.sum((-2, -1)))
+
+    def ratio(self, name: str, k: int = -1) -> Callable[..., Any]:
+        def value(y: Any, s: Any, weights: Any = None) -> Any:
+            return self._of(y, _ratios(self.tallies(y, s, weights))[name], k)
+
+        return value
+
+    def area(self, k: int = -1) -> Callable[..., Any]:
+        def value(y: Any, s: Any, weights: Any = None) -> Any:
+            return self._of(y, self.areas(y, s, weights), k)
+
+        return value
+
+    def counts(self, name: str, k: int) -> Callable[[Any, Any], tuple[int, int]]:
+        def passed(y: Any, s: Any) -> tuple[int, int]:
+            calls = called(s, 0.5)
+            among = y == k if name == "efficiency" else calls == k
+            return int((among & (calls == y)).sum()), int(among.sum())
+
+        return passed
+
+    def _of(self, y: Any, each: Any, k: int) -> Any:
+        present = _present(y, self.n, self.least)
+        chosen = each[..., present] if k < 0 else each[..., k : k + 1]
+        if not present.any() or (k >= 0 and not present[k]):
+            return np.full(each.shape[:-1], np.nan)
+        return np.asarray(chosen).mean(-1)
 
 
 def _tally(n: int) -> Callable[..., Any]:
@@ -129,12 +170,8 @@ def _ratios(matrix: Any) -> dict[str, Any]:
     }
 
 
-def _present(y: Any, n: int) -> NDArray[np.bool_]:
-    return np.bincount(y, minlength=n) > 0
-
-
-def _mean(each: Any) -> Any:
-    return np.asarray(each).mean(-1)
+def _present(y: Any, n: int, least: int) -> NDArray[np.bool_]:
+    return np.bincount(y, minlength=n) >= least
 
 
 def _remembered(function: Callable[..., Any]) -> Callable[..., Any]:

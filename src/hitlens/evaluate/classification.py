@@ -57,7 +57,7 @@ def evaluate_classification(head: Task, context: Context) -> TaskResult:
     config = context.config
     cut = config.cut if head.kind == "binary" else None
     found = measure(
-        class_measures(head, config.cut),
+        class_measures(head, config.cut, config.min_events),
         sample.y_true,
         sample.scores,
         rng=context.rng,
@@ -178,7 +178,7 @@ def _baseline_result(head: Task, sample: ClassSample, method: _Method, context: 
     # Both are compared at their own cut: shifting the scores puts the two cuts in one place.
     shift = 0.0 if method.trivial or head.kind != "binary" else config.cut - BASELINE_CUT
     compared = compare(
-        class_measures(head, config.cut),
+        class_measures(head, config.cut, config.min_events),
         sample.y_true[method.among],
         sample.scores[method.among],
         method.scores + shift,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hitlens.evaluate.results import MetricResult
-from hitlens.metrics.interval import Interval, bootstrap_all
+from hitlens.metrics.interval import Interval, binomial, bootstrap_all
 
 Array = NDArray[Any]
 
@@ -27,12 +27,15 @@ class Measure:
         function: (y_true, prediction, weights) -> value, or one value a row of weights.
         column: as in `MetricResult`.
         unit: as in `MetricResult`.
+        counts: of a fraction, (y_true, prediction) -> events that passed, and all; at its ends, where
+            resampling sees no spread, it gives the interval.
     """
 
     name: str
     function: Callable[..., Any]
     column: str = ""
     unit: str = ""
+    counts: Callable[[Array, Array], tuple[int, int]] | None = None
 
     def result(self, interval: Interval | None) -> MetricResult:
         """Return the result of this measure; an undefined interval becomes None."""
@@ -96,7 +99,9 @@ def measure(
         return tuple(m.result(None) for m in measures)
     functions = {str(number): m.function for number, m in enumerate(measures)}
     found = bootstrap_all(functions, y_true, y_pred, rng=rng, n_resamples=n_bootstrap, level=level)
-    return tuple(m.result(found[str(number)]) for number, m in enumerate(measures))
+    return tuple(
+        m.result(_opened(m, found[str(number)], y_true, y_pred)) for number, m in enumerate(measures)
+    )
 
 
 def compare(
@@ -118,10 +123,27 @@ def compare(
         functions |= {f"{number} {kind}": f for kind, f in _on_pairs(m.function).items()}
     found = bootstrap_all(functions, y_true, model, baseline, rng=rng, n_resamples=n_bootstrap, level=level)
 
-    def results(kind: str) -> tuple[MetricResult, ...]:
-        return tuple(m.result(found[f"{number} {kind}"]) for number, m in enumerate(measures))
+    def results(kind: str, y_pred: Array) -> tuple[MetricResult, ...]:
+        intervals = [found[f"{number} {kind}"] for number in range(len(measures))]
+        return tuple(
+            m.result(_opened(m, one, y_true, y_pred)) for m, one in zip(measures, intervals, strict=True)
+        )
 
-    return Comparison(results("model"), results("baseline"), results("difference"))
+    differences = tuple(m.result(found[f"{number} difference"]) for number, m in enumerate(measures))
+    return Comparison(results("model", model), results("baseline", baseline), differences)
+
+
+def _opened(measure: Measure, interval: Interval, y_true: Array, y_pred: Array) -> Interval:
+    """Return a binomial interval in place of one that closed up: 0 of 12 found is not 0 for certain.
+
+    A method that answers every event alike keeps it: what it does is certain.
+    """
+    if measure.counts is None or interval.low != interval.high or not len(y_pred):
+        return interval
+    if (y_pred == y_pred[:1]).all():
+        return interval
+    passed, total = measure.counts(y_true, y_pred)
+    return binomial(passed, total, level=interval.level)
 
 
 def _on_pairs(function: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
