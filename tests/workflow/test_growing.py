@@ -64,7 +64,7 @@ def test_row_ends_take_64_bits_only_where_the_hits_need_them(monkeypatch: pytest
         grown = GrowingSparse()
         for part in parts:
             grown.append(thin(part))
-        assert grown._indptr.array.itemsize * 8 == bits
+        assert grown.array.indptr.itemsize * 8 == bits
         np.testing.assert_array_equal(grown.array.toarray().reshape(-1, 4, 3), np.concatenate(parts))
 
 

@@ -85,8 +85,7 @@ class GrowingSparse:
 
     def __init__(self) -> None:
         self._data, self._indices = GrowingArray(), GrowingArray()
-        self._indptr = GrowingArray()
-        self._indptr.append(np.zeros(1, np.int32))
+        self._ends: list[NDArray[np.integer[Any]]] = [np.zeros(1, np.int32)]
         self._n_pixels = 0
         self._is_canonical = True
 
@@ -100,20 +99,18 @@ class GrowingSparse:
             raise DataError(f"Images of {self._n_pixels} and {block.shape[1]} pixels cannot be joined.")
         self._n_pixels = block.shape[1]
         self._is_canonical &= bool(block.has_canonical_format)
-        n_hits = len(self._data)
-        ends = block.indptr[1:].astype(np.int64) + n_hits
-        if len(ends) and ends[-1] <= _MOST_OF_32_BITS:
-            ends = ends.astype(np.int32)
-        self._indptr.append(ends)
+        ends = block.indptr[1:].astype(np.int64) + len(self._data)
+        is_small = not len(ends) or ends[-1] <= _MOST_OF_32_BITS
+        self._ends.append(ends.astype(np.int32) if is_small else ends)
         self._data.append(block.data[: block.nnz])
         self._indices.append(block.indices[: block.nnz].astype(np.int32, copy=False))
 
     @property
     def array(self) -> sparse.csr_array[Any, tuple[int, int]]:
         """What was appended so far, shape (event, pixel)."""
-        parts = (self._data.array, self._indices.array, self._indptr.array)
-        shape = (len(self._indptr.array) - 1, self._n_pixels)
-        joined = sparse.csr_array(parts, shape=shape)
+        indptr = np.concatenate(self._ends)
+        shape = (len(indptr) - 1, self._n_pixels)
+        joined = sparse.csr_array((self._data.array, self._indices.array, indptr), shape=shape)
         if self._is_canonical:  # spares scipy the look at every hit
             joined.has_canonical_format = True
         return joined
