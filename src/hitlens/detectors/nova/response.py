@@ -287,7 +287,7 @@ def views_of(pixels: Pixels, chosen: NDArray[np.int64]) -> dict[str, Sparse]:
         event = pixels.event[mine]
         kept = np.isin(event, chosen)
         starts = np.searchsorted(event[kept], chosen)
-        indptr = np.append(starts, kept.sum()).astype(np.int64)
+        indptr = np.append(starts, kept.sum()).astype(np.int32)
         view = sparse.csr_array(
             (pixels.counts[mine][kept], pixels.place[mine][kept], indptr), shape=(len(chosen), _N_PIXELS)
         )

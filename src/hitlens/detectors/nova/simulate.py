@@ -51,8 +51,8 @@ Float64 = NDArray[np.float64]
 BLOCK_EVENTS = 512
 #: Share of interactions that are kept, by default; only the speed depends on it.
 _USUAL_SHARE = 0.9
-#: Rounds of drawing after which the selection counts as impossible.
-_ROUNDS = 200
+#: Share below which the selection counts as impossible, once so many interactions were drawn.
+_LEAST_SHARE, _MOST_DRAWN = 0.01, 4000
 #: Run numbers start above this, so that none is 0.
 _FIRST_RUN = 10_000
 _LARGEST_RUN = 2_000_000_000
@@ -163,19 +163,19 @@ def simulate_block(config: SimulationConfig, seed: int, block: int, n_events: in
     sequence = np.random.SeedSequence(seed, spawn_key=(block,))
     streams = _Streams(*(np.random.default_rng(stream) for stream in sequence.spawn(4)))
     parts: list[Events] = []
-    n_kept = 0
-    for _ in range(_ROUNDS):
-        part = _draw(config, seed, int((BLOCK_EVENTS - n_kept) / _USUAL_SHARE) + 8, streams)
-        parts.append(part)
-        n_kept += len(part)
-        if n_kept >= BLOCK_EVENTS:
-            events = concat(parts).select(slice(0, n_events))
-            truth = _with_keys(events.truth, seed, block)
-            return Events(events.images, truth, events.detector)
-    raise ConfigError(
-        f"Of {_ROUNDS} rounds only {n_kept} events have {config.least_hits} hits or more: "
-        "lower least_hits, or look at thresholds and light yield."
-    )
+    n_kept = n_drawn = 0
+    while n_kept < BLOCK_EVENTS:
+        share = max(n_kept / n_drawn, 0.05) if n_drawn else _USUAL_SHARE
+        n_more = min(int((BLOCK_EVENTS - n_kept) / share) + 8, 4 * BLOCK_EVENTS)
+        parts.append(_draw(config, seed, n_more, streams))
+        n_kept, n_drawn = n_kept + len(parts[-1]), n_drawn + n_more
+        if n_drawn > _MOST_DRAWN and n_kept < _LEAST_SHARE * n_drawn:
+            raise ConfigError(
+                f"Of {n_drawn:,} interactions only {n_kept} have {config.least_hits} hits or more: "
+                "lower least_hits, or look at thresholds and light yield."
+            )
+    events = concat(parts).select(slice(0, n_events))
+    return Events(events.images, _with_keys(events.truth, seed, block), events.detector)
 
 
 def _draw(config: SimulationConfig, seed: int, n_events: int, streams: _Streams) -> Events:
