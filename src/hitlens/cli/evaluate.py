@@ -41,7 +41,7 @@ def evaluate(
 
     from hitlens.cli.tables import terminal_table
     from hitlens.report.findings import findings_tables
-    from hitlens.report.tables import summary_table
+    from hitlens.report.summary import summary_table
     from hitlens.workflow.evaluation import evaluate_run
 
     asked = {"split": split, "cut": cut, "baselines": baselines, "baseline_events": baseline_events}

@@ -18,6 +18,8 @@ from hitlens.evaluate.slices import Binned
 N_POINTS = 300
 #: Cuts of a scan, from 0 to 1, and bins of a calibration curve.
 N_CUTS, N_CALIBRATION = 201, 10
+#: Quantities by whose kinds of events a score is shown, at most.
+N_KINDS = 2
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
@@ -167,7 +169,7 @@ def score_histograms(
         for number, name in enumerate(names)
     ]
     if head.kind == "binary":
-        for one in kinds:
+        for one in kinds[:N_KINDS]:
             members = {label: one.bins == k for k, label in enumerate(one.variable.labels)}
             there = {label: which for label, which in members.items() if which.any()}
             if there:

@@ -22,6 +22,7 @@ __all__ = [
     "study_figures",
     "study_page",
     "style",
+    "summary",
     "tables",
     "view_display",
 ]

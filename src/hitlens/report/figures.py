@@ -241,7 +241,8 @@ def cut_scan(task: TaskResult) -> Figure:
             right.plot([task.best_cut.cut], [merit], "o", color=COLOURS[3], label=f"there {merit:.1f}")
         left.set_ylabel("fraction of events")
         right.set_ylabel("s / √(s + b)")
-        right.set_ylim(bottom=0)
+        inner = [m for cut, m in zip(cuts, curve.data.get("figure_of_merit", ()), strict=False) if cut < 0.9]
+        right.set_ylim(bottom=0.9 * min(inner, default=0.0))
         _legend_above(left, 3)
         _legend_above(right, 2)
         return figure

@@ -9,18 +9,19 @@ from typing import Any
 import polars as pl
 
 from hitlens.detector import Detector
-from hitlens.evaluate.results import Results
+from hitlens.evaluate.results import Results, TaskResult
 from hitlens.report.drawn import DrawnFigure, all_figures
 from hitlens.report.findings import NOTES, findings_tables
 from hitlens.report.gallery import Gallery
+from hitlens.report.labels import file_name
 from hitlens.report.render import render
+from hitlens.report.summary import FEW_HEADS, best_cut_table, summary_table, task_table
 from hitlens.report.tables import (
     Table,
     data_table,
     metric_tables,
     provenance_table,
     published_table,
-    summary_table,
     table,
 )
 
@@ -67,12 +68,13 @@ def render_report(content: ReportContent) -> tuple[str, tuple[DrawnFigure, ...]]
         level=f"{100 * results.level:g} %",
         n_bootstrap=results.n_bootstrap,
         summary=summary_table(results),
-        data_tables=[data_table(results), *_data_facts(results)],
+        data_tables=_data_tables(results),
         training=drawn["training"],
         training_table=_training_table(content),
         tasks=sections,
         findings_notes=NOTES,
-        galleries=content.galleries,
+        galleries=_by_head(content.galleries, results),
+        folded=len(results.tasks) > FEW_HEADS,
         published=published_table(results, detector),
         provenance=provenance_table(content.provenance) if content.provenance else None,
         config=content.config,
@@ -104,12 +106,37 @@ def _task_section(
     return TaskSection(
         name=name,
         meaning=meaning,
-        tables=tuple(metric_tables(task)) if task.n_events else (),
+        tables=_tables(task) if task.n_events else (),
         notes=tuple(notes),
         figures=drawn.get(name, ()),
         slices=drawn.get(f"{name} slices", ()),
         findings=tuple(findings_tables(task)),
     )
+
+
+def _tables(task: TaskResult) -> tuple[Table, ...]:
+    first, *rest = metric_tables(task)
+    best = best_cut_table(task)
+    return (first, *((best,) if best else ()), *rest)
+
+
+def _data_tables(results: Results) -> list[Table]:
+    if len(results.tasks) <= FEW_HEADS:
+        return [data_table(results), *_data_facts(results)]
+    return [data_table(results, by_task=False), task_table(results), *_data_facts(results)]
+
+
+def _by_head(
+    galleries: Sequence[tuple[str, DrawnFigure]], results: Results
+) -> dict[str, list[tuple[str, DrawnFigure]]]:
+    """Return galleries by the head they are of, the others under an empty name."""
+    found: dict[str, list[tuple[str, DrawnFigure]]] = {}
+    starts = {file_name("gallery", task.task) + "_": task.task for task in results.tasks}
+    for heading, figure in galleries:
+        mine = [start for start in starts if figure.name.startswith(start)]
+        head = starts[max(mine, key=len)] if mine else ""
+        found.setdefault(head, []).append((heading, figure))
+    return found
 
 
 def _subtitle(results: Results, detector: Detector) -> str:

@@ -106,7 +106,11 @@ def _draw_panel(axes: Axes, below: Axes, panel: Panel) -> None:
         borderaxespad=0.2,
         fontsize=10,
     )
-    _count_strip(below, first)
+    counted = first
+    if panel.by_class:
+        together = tuple(map(sum, zip(*(one.n_events for one in panel.slices), strict=True)))
+        counted = replace(first, n_events=together)
+    _count_strip(below, counted)
 
 
 def shown_edges(one: SliceResult) -> NDArray[np.float64]:

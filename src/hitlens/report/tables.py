@@ -149,13 +149,18 @@ def verdict(difference: MetricResult) -> str:
     return "good" if higher != (difference.name in _LOWER_IS_BETTER) else "bad"
 
 
-def data_table(results: Results) -> Table:
-    """Return the events of the evaluation: by split, by class, left out."""
+def data_table(results: Results, *, by_task: bool = True) -> Table:
+    """Return the events of the evaluation: by split, by class, left out.
+
+    Args:
+        results: of an evaluation.
+        by_task: whether each task's events are listed.
+    """
     rows = [
         [f"{name} split{' (evaluated here)' if name == results.split else ''}", f"{n:,}"]
         for name, n in results.n_events_by_split.items()
     ]
-    for task in results.tasks:
+    for task in results.tasks if by_task else ():
         rows.append([f"{task.task}: evaluated", f"{task.n_events:,}"])
         rows += [
             [f"{task.task}: true {name}", f"{n:,}"]
@@ -163,26 +168,6 @@ def data_table(results: Results) -> Table:
         ]
         rows += [[f"{task.task}: left out, {why}", f"{n:,}"] for why, n in task.n_excluded.items()]
     return table("Events", ["", "events"], rows)
-
-
-def summary_table(results: Results) -> Table:
-    """Return the numbers a reader asks for first."""
-    rows = []
-    for task in results.tasks:
-        for metric in task.metrics:
-            wanted = (
-                ("accuracy", "balanced_accuracy", "auc", "mcc") if task.class_names else ("rmse", "mae", "r2")
-            )
-            alone = ", " in metric.column or not any(
-                metric.column in other.column.split(", ") for other in task.metrics if ", " in other.column
-            )
-            if metric.name in wanted and (not metric.column if task.class_names else alone):
-                about = f" of {column_label(metric.column)}" if metric.column else ""
-                rows.append([task.task, f"{metric_label(metric.name)}{about}", metric_text(metric)])
-    level = f"{100 * results.level:g} % interval"
-    return table(
-        f"Results on the {results.split} split", ["task", "metric", f"value [{level}]"], rows, numeric=2
-    )
 
 
 def published_table(results: Results, detector: Detector) -> Table | None:

@@ -25,6 +25,7 @@ from hitlens.report.gallery import Gallery, class_outcomes, make_gallery, outcom
 from hitlens.report.labels import file_name
 from hitlens.report.page import render_gallery
 from hitlens.report.render import write_whole
+from hitlens.report.summary import FEW_HEADS
 from hitlens.workflow import runs
 from hitlens.workflow.run_events import match_events, read_data, read_run_config
 from hitlens.workflow.sources import DESCRIPTION
@@ -63,12 +64,13 @@ def run_galleries(
         events: among which they are, by their keys.
         detector: its description.
         cut: score from which an event is called signal.
-        n: events shown of each kind; None takes `N_SHOWN`, or `N_SHOWN_VIEWS` of several views.
+        n: events shown of each kind; None takes `N_SHOWN`, or of several views `N_SHOWN_VIEWS`, half of it
+            where there are many heads.
 
     Raises:
         DataError: a predicted event is not among the events.
     """
-    n = n or (N_SHOWN if len(detector.views) == 1 else N_SHOWN_VIEWS)
+    n = n or _n_shown(len(detector.views), len(predictions.heads))
     chosen = [one for head in predictions.heads for one in _kinds(predictions, head, cut)]
     drawn = [replace(one, rows=one.rows[:n], n_all=len(one.rows)) for one in chosen if len(one.rows)]
     if not drawn:
@@ -80,6 +82,13 @@ def run_galleries(
         _gallery(predictions, events, detector, one, [where[row] for row in one.rows.tolist()])
         for one in drawn
     )
+
+
+def _n_shown(n_views: int, n_heads: int) -> int:
+    """Return how many events a gallery of a report shows: few where there are many galleries."""
+    if n_views == 1:
+        return N_SHOWN
+    return N_SHOWN_VIEWS if n_heads <= FEW_HEADS else N_SHOWN_VIEWS // 2
 
 
 def _kinds(predictions: Predictions, head: Task, cut: float) -> list[_Chosen]:
