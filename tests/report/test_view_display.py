@@ -72,6 +72,21 @@ def test_windows_hold_all_hits_and_share_axes_of_one_name() -> None:
     assert find_windows([np.zeros((500, 500))], views[:1]) == [Window((0, 500), (0, 500))]
 
 
+def test_axes_of_one_name_are_cut_alike_only_where_the_hits_are_at_one_place() -> None:
+    views = [View(name=n, shape=(500, 500), axes=("wire", "time"), pitch_mm=(5, 5), unit="") for n in "uv"]
+    images = [np.zeros((500, 500)), np.zeros((500, 500))]
+    images[0][100:140, 300:340] = 1
+    images[1][410:450, 310:350] = 1
+    first, second = find_windows(images, views)
+    assert first.col == second.col
+    assert first.row[1] < 160
+    assert second.row[0] > 390
+    images[1][:] = 0
+    images[1][110:150, 310:350] = 1
+    first, second = find_windows(images, views)
+    assert first.row == second.row
+
+
 def test_a_small_event_is_not_blown_up_to_a_few_pixels() -> None:
     view = View(name="v", shape=(100, 100), axes=("a", "b"), pitch_mm=(1, 1), unit="")
     image = np.zeros((100, 100))

@@ -26,6 +26,11 @@ _LEFT, _RIGHT, _BELOW, _ABOVE, _LINE, _BAR = 0.52, 0.42, 0.44, 0.27, 0.17, 0.95
 _ASPECT = {1: 0.75, 2: 1.0, 3: 0.75}
 #: A view is drawn whole where its hits span this fraction of it; else it is cut to them with a margin.
 _WHOLE, _MARGIN, _SMALLEST = 0.7, 0.08, 16
+#: Axes of one name show the same part where all hits along them span at most so much more than one view's.
+_APART = 1.6
+
+#: First pixel and end along an axis.
+Span = tuple[int, int]
 
 _TEXT, _SOFT = 8.5, "#586474"
 
@@ -52,7 +57,9 @@ def projected(image: NDArray[Any]) -> NDArray[Any]:
 
 
 def find_windows(images: Sequence[NDArray[Any]], views: Sequence[View]) -> list[Window]:
-    """Return which part of each view of one event is drawn: its hits, and axes of one name alike.
+    """Return which part of each view of one event is drawn: its hits.
+
+    Axes of one name, such as the planes of two views, show the same part where the hits are at one place.
 
     Args:
         images: of one event, one a view, shape (row, col).
@@ -64,24 +71,35 @@ def find_windows(images: Sequence[NDArray[Any]], views: Sequence[View]) -> list[
         >>> find_windows([image], [view])
         [Window(row=(38, 62), col=(2, 19))]
     """
-    spans: dict[str, list[tuple[int, int]]] = {}
-    lengths: dict[str, int] = {}
+    spans: dict[str, list[Span]] = {}
     for image, view in zip(images, views, strict=True):
         for axis, name in enumerate(view.axes[-2:]):
             lit = np.flatnonzero((image != 0).any(axis=1 - axis))
-            lengths[name] = max(lengths.get(name, 0), image.shape[axis])
             if len(lit):
                 spans.setdefault(name, []).append((int(lit[0]), int(lit[-1]) + 1))
-    windows = {name: _window(spans.get(name, []), length) for name, length in lengths.items()}
-    return [Window(windows[view.axes[-2]], windows[view.axes[-1]]) for view in views]
+    together = {name: _together(of_name) for name, of_name in spans.items()}
+    found = []
+    for image, view in zip(images, views, strict=True):
+        ends = []
+        for axis, name in enumerate(view.axes[-2:]):
+            lit = np.flatnonzero((image != 0).any(axis=1 - axis))
+            own = (int(lit[0]), int(lit[-1]) + 1) if len(lit) else None
+            ends.append(_window(together.get(name) or own, image.shape[axis]))
+        found.append(Window(*ends))
+    return found
 
 
-def _window(spans: Sequence[tuple[int, int]], length: int) -> tuple[int, int]:
-    if not spans:
-        return 0, length
+def _together(spans: Sequence[Span]) -> Span | None:
+    """Return what holds the hits of all views along an axis; None where they lie at different places."""
     low, high = min(span[0] for span in spans), max(span[1] for span in spans)
-    if high - low > _WHOLE * length:
+    longest = max(span[1] - span[0] for span in spans)
+    return (low, high) if high - low <= _APART * longest else None
+
+
+def _window(span: Span | None, length: int) -> Span:
+    if span is None or span[1] - span[0] > _WHOLE * length:
         return 0, length
+    low, high = span
     margin = max(2, round(_MARGIN * (high - low)), (_SMALLEST - (high - low) + 1) // 2)
     return max(0, low - margin), min(length, high + margin)
 

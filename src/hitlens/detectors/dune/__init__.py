@@ -15,6 +15,7 @@ DETECTOR = Detector(
     views=description.VIEWS,
     truth=description.TRUTH,
     tasks=description.TASKS,
+    headline=description.HEADLINE,
     layouts=LAYOUTS,
     symmetries=description.SYMMETRIES,
     slices=description.SLICES,

@@ -41,7 +41,7 @@ TRUTH = (
         codes=tuple(enumerate(FLAVOURS)),
     ),
     TruthColumn(name="nu_pdg", meaning="PDG code of the neutrino, negative for antineutrinos; 1 for nc"),
-    TruthColumn(name="nu_energy_gev", meaning="energy of the neutrino", unit="GeV"),
+    TruthColumn(name="nu_energy_gev", meaning="energy of the neutrino", unit="GeV", symbol="E"),
     TruthColumn(
         name="lep_energy_gev",
         meaning="energy of the outgoing lepton; of nc the outgoing neutrino",
@@ -52,11 +52,14 @@ TRUTH = (
         meaning="how a charged-current event interacted; nothing for nc, of which the files do not say it",
         codes=tuple(enumerate(INTERACTIONS)),
     ),
-    TruthColumn(name="n_proton", meaning="protons that leave enough charge to be seen"),
-    TruthColumn(name="n_pion", meaning="charged pions that leave enough charge to be seen"),
-    TruthColumn(name="n_pizero", meaning="neutral pions that leave enough charge to be seen"),
+    TruthColumn(name="n_proton", meaning="protons that leave enough charge to be seen", symbol="protons"),
+    TruthColumn(name="n_pion", meaning="charged pions that leave enough charge to be seen", symbol="pions"),
+    TruthColumn(name="n_pizero", meaning="neutral pions that leave enough charge to be seen", symbol="pi0"),
     TruthColumn(name="n_neutron", meaning="neutrons that leave enough charge to be seen"),
 )
+
+#: What the caption of a picture says of an event.
+HEADLINE = ("flavour", "interaction", "nu_energy_gev", "n_proton", "n_pion", "n_pizero")
 
 #: The drift may run either way, in all views at once. The beam runs along the wires in one direction only.
 SYMMETRIES = (Symmetry(name="flip_time", flips=("time",)),)
