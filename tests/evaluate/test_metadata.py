@@ -79,3 +79,4 @@ def test_a_quantity_has_no_value_where_it_has_no_meaning() -> None:
     np.testing.assert_array_equal(np.isnan(energy.values), truth()["n"].to_numpy() == 0)
     assert energy.conditions[0].sql == "e >= 0 AND e < 1 AND (n > 0)"
     assert energy.conditions[2].sql == "e >= 3 AND e <= 9 AND (n > 0)"
+    assert [one.sql for one in described(SLICES)["mode"].conditions] == ["mode = 0", "mode = 1"]

@@ -7,7 +7,7 @@ import pytest
 
 from hitlens.evaluate.config import EvaluateConfig
 from hitlens.evaluate.metadata import Condition, Metadata
-from hitlens.evaluate.worst_slice import class_quality, error_quality, worst_slices
+from hitlens.evaluate.worst_slice import class_quality, error_quality, score_quality, worst_slices
 
 CONFIG = EvaluateConfig(n_bootstrap_slices=60)
 N = 6000
@@ -95,3 +95,32 @@ def test_a_class_missing_in_the_other_half_has_no_value(metadata: list[Metadata]
     quality = class_quality(y, y, CONFIG, np.random.default_rng(1))
     assert quality.quick(np.arange(N)) is None
     assert quality.interval(np.arange(N), (0, 1)) is None
+
+
+def test_a_rare_signal_is_judged_without_a_cut(metadata: list[Metadata]) -> None:
+    """No event is called signal, yet the scores fail in one slice."""
+    rng = np.random.default_rng(6)
+    y = (rng.random(N) < 0.1).astype(np.int64)
+    blind = weak(metadata, (3, 2))
+    scores = np.where(blind, rng.normal(0, 1, N), rng.normal(2.0 * y, 1)) / 100
+    quality = score_quality(y, scores, CONFIG, rng)
+    found = worst_slices(quality, metadata, np.arange(N), ("no", "yes"), CONFIG)
+    assert (found[0].condition, found[0].metric, found[0].classes) == ("d = 2", "auc", ())
+    assert found[0].value is not None
+    assert found[0].value.value == pytest.approx(0.5, abs=0.12)
+    assert found[0].is_confirmed
+    assert quality.quick(np.flatnonzero(y == 0)) is None
+    assert quality.interval(np.flatnonzero(y == 0), ()) is None
+
+
+def test_a_slice_of_hard_classes_is_not_bad_for_that(metadata: list[Metadata]) -> None:
+    """Two of three classes are hard everywhere; where the easy one is missing nothing is wrong."""
+    rng = np.random.default_rng(7)
+    without, bad = weak(metadata, (0, 0)), weak(metadata, (1, 1))
+    y = np.where(without, rng.integers(1, 3, N), rng.integers(0, 3, N))
+    wrong = rng.random(N) < np.array([0.02, 0.4, 0.4])[y] + 0.2 * bad
+    quality = class_quality(y, np.where(wrong, (y + 1) % 3, y), CONFIG, rng)
+    found = worst_slices(quality, metadata, np.arange(N), ("a", "b", "c"), CONFIG)
+    assert "b = 1" in found[0].condition
+    assert "a = 0" not in found[0].condition
+    assert found[0].is_confirmed

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hitlens.evaluate.findings import Dependence, Influence, WorstSlice
 from hitlens.evaluate.results import Results, TaskResult, results_from_json, results_to_json
 from hitlens.metrics.interval import Interval
-from hitlens.report.findings import findings_tables
+from hitlens.report.findings import findings_summary, findings_tables
 
 
 def near(value: float) -> Interval:
@@ -55,6 +57,19 @@ def test_importances_stand_out_from_noise_only(task: TaskResult) -> None:
     assert [row[2].verdict for row in right.rows] == ["good", "", ""]
     assert right.rows[1][3].text == "undefined"
     assert "size of the error of e" in size.caption
+
+
+def test_a_summary_has_a_line_for_the_worst_and_for_each_dependence(task: TaskResult) -> None:
+    other = TaskResult("e", "regression", "e", 10, {})
+    results = Results("demo", "joint", "test", 1000, {}, (task, other), level=0.95, n_bootstrap=10, seed=1)
+    results = replace(results, tasks=(replace(task, dependences=task.dependences[:1]), other))
+    found = findings_summary(results)
+    assert found is not None
+    worst, depends = ([cell.text for cell in row] for row in found.rows)
+    assert worst[1] == "worst where y 0.8 to 1; hits 0 to 50"
+    assert depends[1:3] == ["depends on inelasticity", "importance for being right"]
+    assert found.rows[0][3].verdict == "bad"
+    assert findings_summary(replace(results, tasks=(other,))) is None
 
 
 def test_nothing_looked_for_gives_no_table() -> None:

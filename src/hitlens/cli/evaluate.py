@@ -40,7 +40,7 @@ def evaluate(
     from rich.progress import Progress
 
     from hitlens.cli.tables import terminal_table
-    from hitlens.report.findings import findings_tables
+    from hitlens.report.findings import findings_summary, findings_tables
     from hitlens.report.summary import summary_table
     from hitlens.workflow.evaluation import evaluate_run
 
@@ -60,6 +60,6 @@ def evaluate(
     if len(results.tasks) == 1:
         for found in findings_tables(results.tasks[0]):
             console.print(terminal_table(found))
-    else:
-        typer.echo("Where each task is worst, and what it depends on, stands in the report.")
+    elif (summary := findings_summary(results)) is not None:
+        console.print(terminal_table(summary))
     typer.echo(f"Numbers: {run / 'metrics.json'}. Report: {run / 'report.html'}")

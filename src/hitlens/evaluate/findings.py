@@ -42,7 +42,7 @@ class WorstSlice:
         """Whether the other half agrees: the slice is worse, its interval apart from that of the rest."""
         if self.value is None or self.rest is None:
             return False
-        if self.metric == "balanced_accuracy":
+        if self.metric in ("balanced_accuracy", "auc"):
             return self.value.high < self.rest.low
         return self.value.low > self.rest.high
 

@@ -14,7 +14,7 @@ from hitlens.evaluate.dependence import performance_dependence
 from hitlens.evaluate.findings import Dependence, WorstSlice
 from hitlens.evaluate.metadata import Metadata
 from hitlens.evaluate.regression import collect_values, is_relative, shown_quantities
-from hitlens.evaluate.worst_slice import class_quality, error_quality, worst_slices
+from hitlens.evaluate.worst_slice import class_quality, error_quality, score_quality, worst_slices
 
 
 def investigate(
@@ -22,8 +22,9 @@ def investigate(
 ) -> tuple[tuple[WorstSlice, ...], tuple[Dependence, ...]]:
     """Return the worst slices of a head and what its performance depends on.
 
-    Classes are judged by balanced accuracy and by being right, values by the half width of the central 68 %
-    of their errors and by the size of the error, relative to the truth where that is an energy above 0.
+    Two classes are judged by AUC, several by balanced accuracy, and both by being right; values by the half
+    width of the central 68 % of their errors and by the size of the error, relative to the truth where that
+    is an energy above 0.
 
     Args:
         head: a classification, regression or set regression.
@@ -41,7 +42,11 @@ def _of_classes(
 ) -> tuple[tuple[WorstSlice, ...], tuple[Dependence, ...]]:
     sample, config = collect_classes(head, context), context.config
     calls = called(sample.scores, config.cut)
-    quality = class_quality(sample.y_true, calls, config, rng)
+    quality = (
+        score_quality(sample.y_true, sample.scores, config, rng)
+        if head.kind == "binary"
+        else class_quality(sample.y_true, calls, config, rng)
+    )
     found = performance_dependence(calls == sample.y_true, metadata, sample.rows, config)
     return worst_slices(quality, metadata, sample.rows, head.class_names, config), (
         () if found is None else (found,)

@@ -134,7 +134,8 @@ def _sql(variable: SliceVariable, k: int) -> str:
     low, high = variable.edges[k : k + 2]
     upper = "<=" if k == len(variable.edges) - 2 else "<"
     what = variable.expression if variable.expression.isidentifier() else f"({variable.expression})"
-    text = f"{what} >= {low:g} AND {what} {upper} {high:g}"
+    is_kind = variable.labels and high - low == 1 and float(low + 0.5).is_integer()
+    text = f"{what} = {low + 0.5:g}" if is_kind else f"{what} >= {low:g} AND {what} {upper} {high:g}"
     return text if variable.selection == "TRUE" else f"{text} AND ({variable.selection})"
 
 

@@ -40,6 +40,7 @@ class Quality:
         quick: positions of events -> value, its standard error and the classes it is a mean over; None where
             there are too few events.
         interval: positions of events, those classes -> the metric with its interval.
+        usual: those classes -> the metric over all events, by which a slice of hard classes is not bad.
     """
 
     name: str
@@ -48,6 +49,38 @@ class Quality:
     lower_is_better: bool
     quick: Callable[[NDArray[np.int64]], tuple[float, float, tuple[int, ...]] | None]
     interval: Callable[[NDArray[np.int64], tuple[int, ...]], Interval | None]
+    usual: Callable[[tuple[int, ...]], float]
+
+
+def score_quality(
+    y_true: NDArray[np.int64], scores: NDArray[np.float64], config: EvaluateConfig, rng: np.random.Generator
+) -> Quality:
+    """Return the AUC of signal against background, of slices with enough of both.
+
+    It needs no cut, so it says something of a rare signal as well.
+
+    Args:
+        y_true: 1 for signal, shape (event,).
+        scores: of signal, shape (event,).
+        config: of the intervals.
+        rng: source of their resamplings.
+    """
+
+    def quick(rows: NDArray[np.int64]) -> tuple[float, float, tuple[int, ...]] | None:
+        n_signal = int(y_true[rows].sum())
+        n_few = min(n_signal, len(rows) - n_signal)
+        if n_few < _N_CLASS:
+            return None
+        value = float(metrics.auc(y_true[rows], scores[rows]))
+        # Bamber's bound; half an event is added where nothing is wrong.
+        return value, float(np.sqrt((value * (1 - value) + 0.5 / n_few) / n_few)), ()
+
+    def interval(rows: NDArray[np.int64], classes: tuple[int, ...]) -> Interval | None:
+        n_signal = int(y_true[rows].sum())
+        few = min(n_signal, len(rows) - n_signal) < config.min_events
+        return None if few else _interval(metrics.auc, y_true[rows], scores[rows], config, rng)
+
+    return Quality("auc", "", "", False, quick, interval, lambda classes: 0.0)
 
 
 def class_quality(
@@ -87,7 +120,10 @@ def class_quality(
 
         return _interval(balanced, number, right[kept], config, rng)
 
-    return Quality("balanced_accuracy", "", "", False, quick, interval)
+    each = np.bincount(y_true, right) / np.maximum(np.bincount(y_true), 1)
+    return Quality(
+        "balanced_accuracy", "", "", False, quick, interval, lambda classes: float(each[[*classes]].mean())
+    )
 
 
 def error_quality(
@@ -117,7 +153,7 @@ def error_quality(
     def interval(rows: NDArray[np.int64], classes: tuple[int, ...]) -> Interval | None:
         return _interval(metrics.resolution, np.zeros_like(errors[rows]), errors[rows], config, rng)
 
-    return Quality(name, column, unit, True, quick, interval)
+    return Quality(name, column, unit, True, quick, interval, lambda classes: 0.0)
 
 
 def worst_slices(
@@ -175,7 +211,7 @@ def _worst_first(
         chosen = np.flatnonzero(inside & half)
         found = quality.quick(chosen) if len(chosen) >= least else None
         if found is not None:
-            bad = sign * found[0] - n_conditions * found[1]
+            bad = sign * (found[0] - quality.usual(found[2])) - n_conditions * found[1]
             judged.append((bad, len(judged), _Slice(words, sql, inside, found)))
     judged.sort(key=lambda one: (-one[0], one[1]))
     return [one[2] for one in judged]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hitlens.evaluate.dependence import NOISE
 from hitlens.evaluate.findings import Dependence, Influence, WorstSlice
-from hitlens.evaluate.results import TaskResult
+from hitlens.evaluate.results import Results, TaskResult
 from hitlens.report.labels import column_label, interval_text, metric_label, with_unit
 from hitlens.report.tables import Cell, Table, table
 
@@ -27,6 +27,27 @@ def findings_tables(task: TaskResult) -> list[Table]:
     """
     slices = [worst_slice_table(task)] if task.worst_slices else []
     return [*slices, *(dependence_table(task, one) for one in task.dependences)]
+
+
+def findings_summary(results: Results) -> Table | None:
+    """Return the worst slice and the most important quantity of each head, None where nothing was looked for.
+
+    Args:
+        results: of a run.
+    """
+    rows: list[list[str | Cell]] = []
+    for task in results.tasks:
+        for one in task.worst_slices[:1]:
+            here = Cell(interval_text(one.value), "bad" if one.is_confirmed else "")
+            rows.append([task.task, f"worst where {one.words}", _metric(one), here, interval_text(one.rest)])
+        for found in task.dependences:
+            first = next(iter(found.influences), None)
+            if first is None:
+                continue
+            what = f"importance for {_about(found)}"
+            rows.append([task.task, f"depends on {first.label}", what, interval_text(first.importance), ""])
+    columns = ["task", "finding", "measure", "value", "all other events"]
+    return table("Where it is worst, and what it depends on", columns, rows, numeric=3) if rows else None
 
 
 def worst_slice_table(task: TaskResult) -> Table:
@@ -74,15 +95,18 @@ def dependence_table(task: TaskResult, one: Dependence) -> Table:
         ]
         for rank, each in enumerate(one.influences, 1)
     ]
-    about = f"size of the error of {column_label(one.column)}" if one.column else "being right"
     score = "AUC" if one.score == "auc" else "R² of its logarithm"
     caption = (
-        f"What the {about} depends on: foretold from all quantities with {score} {interval_text(one.value)}, "
-        f"{one.n_events:,} events of {task.task}"
+        f"What {_about(one)} depends on: foretold from all quantities with {score} "
+        f"{interval_text(one.value)}, {one.n_events:,} events of {task.task}"
     )
     return table(
         caption, ["rank", "quantity", f"importance (loss of {score})", f"{score} alone"], rows, numeric=2
     )
+
+
+def _about(one: Dependence) -> str:
+    return f"the size of the error of {column_label(one.column)}" if one.column else "being right"
 
 
 def _verdict(one: Influence, noise: Influence | None) -> str:
