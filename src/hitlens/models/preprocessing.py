@@ -59,9 +59,9 @@ class Preprocessing(BaseModel):
         return len(next(iter(self.scalings.values())))
 
     def images(self, view: str, pixels: torch.Tensor) -> torch.Tensor:
-        """Return network input (event, channel, row, col), of flat views channels last, from raw pixels."""
+        """Return network input (event, channel, row, col), channels last in memory, from raw pixels."""
         channels = torch.stack([scaling(pixels) for scaling in self.scalings[view]], dim=1)
-        return channels if channels.ndim != 4 else channels.contiguous(memory_format=torch.channels_last)
+        return channels.contiguous(memory_format=_channels_last(channels.ndim))
 
     def scale_target(self, head: Task, values: torch.Tensor) -> torch.Tensor:
         """Return targets in units of their spread; class indices unchanged."""
@@ -112,10 +112,13 @@ def fit_target_scaling(head: Task, values: torch.Tensor, curve: TargetCurve = "l
 
 
 def in_fast_layout(network: nn.Module) -> nn.Module:
-    """Return the network, its weights channels last in memory where all its convolutions are flat."""
-    if any(weights.ndim > 4 for weights in network.parameters()):
-        return network
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    """Return the network, the weights of its convolutions channels last in memory."""
+    n_axes = max((weights.ndim for weights in network.parameters()), default=0)
+    return network.to(memory_format=_channels_last(n_axes))  # type: ignore[call-overload,no-any-return]
+
+
+def _channels_last(n_axes: int) -> torch.memory_format:
+    return torch.channels_last_3d if n_axes == 5 else torch.channels_last
 
 
 def split_outputs(heads: tuple[Task, ...], outputs: torch.Tensor) -> dict[str, torch.Tensor]:
