@@ -122,7 +122,7 @@ def test_sparse_views_and_codes_are_on_the_page(two_views, make_two_views):
     report = inspect_events([Events(events.images, truth, "two_views")], two_views)
     page = render_data_page(report, two_views)
     checker = check(page)
-    assert len(checker.loads) == 1 + 1 + 1 + 2 * 3 + 1
+    assert len(checker.loads) == 1 + 1 + 1 + 2 * 2 + 1
     assert "numu CC DIS" in page
     assert "not described" in page
     assert "holds codes nobody described: 17 (1 events)" in page

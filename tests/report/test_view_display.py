@@ -29,8 +29,8 @@ def test_pixels_lie_where_their_index_says_and_empty_ones_are_white(two_views) -
     axes = Figure().add_subplot()
     drawn = draw_view(axes, image, view, LogNorm(1, 200), Window((20, 40), (5, 25)))
     shown = drawn.get_array()
-    assert tuple(drawn.get_extent()) == (0, 100, 0, 80)
-    assert shown[12, 30] == 200
+    assert tuple(drawn.get_extent()) == (20, 40, 5, 25)
+    assert shown[12 - 5, 30 - 20] == 200
     assert np.ma.masked_invalid(shown).count() == 2
     assert drawn.cmap(np.ma.masked)[:3] == (1, 1, 1)
     assert (axes.get_xlim(), axes.get_ylim()) == ((20, 40), (5, 25))
@@ -67,7 +67,7 @@ def test_windows_hold_all_hits_and_share_axes_of_one_name() -> None:
     assert 122 <= first.row[1] < 140
     assert second.row[0] <= 397
     assert second.row[1] >= 443
-    images[0][0, 0] = images[0][499, 499] = 1
+    images[0][0, :] = images[0][499, :] = images[0][:, 0] = images[0][:, 499] = 1
     assert find_windows(images, views)[0] == Window((0, 500), (0, 500))
     assert find_windows([np.zeros((500, 500))], views[:1]) == [Window((0, 500), (0, 500))]
 
@@ -85,6 +85,37 @@ def test_axes_of_one_name_are_cut_alike_only_where_the_hits_are_at_one_place() -
     images[1][110:150, 310:350] = 1
     first, second = find_windows(images, views)
     assert first.row == second.row
+
+
+def test_stray_hits_do_not_set_the_window_but_are_counted() -> None:
+    view = View(name="v", shape=(500, 500), axes=("wire", "time"), pitch_mm=(5, 5), unit="")
+    image = np.zeros((500, 500), dtype=np.uint8)
+    image[100:130, 200:230] = 50
+    image[480, 20] = 9
+    (window,) = find_windows([image], [view])
+    assert window.row[1] < 150
+    axes = Figure().add_subplot()
+    draw_view(axes, image, view, LogNorm(1, 50), window)
+    assert [text.get_text() for text in axes.texts if "outside" in text.get_text()] == ["1 hit outside"]
+
+
+def test_no_hit_is_lost_where_a_view_is_finer_than_the_picture() -> None:
+    view = View(name="v", shape=(500, 500), axes=("wire", "time"), pitch_mm=(5, 5), unit="")
+    image = np.zeros((500, 500), dtype=np.uint8)
+    places = [(7, 493), (250, 251), (499, 0), (499, 499)]
+    for value, place in enumerate(places, start=1):
+        image[place] = value
+    axes = Figure().add_subplot()
+    drawn = draw_view(axes, image, view, LogNorm(1, 4), Window((0, 500), (0, 500)))
+    shown = np.ma.masked_invalid(drawn.get_array())
+    assert max(shown.shape) <= 170
+    assert sorted(shown.compressed().tolist()) == [1, 2, 3, 4]
+    left, right, bottom, top = drawn.get_extent()
+    width, height = (right - left) / shown.shape[1], (top - bottom) / shown.shape[0]
+    for value, (row, col) in enumerate(places, start=1):
+        (at_col, at_row) = np.argwhere(shown.filled(0) == value)[0]
+        assert left + at_row * width <= row < left + (at_row + 1) * width
+        assert bottom + at_col * height <= col < bottom + (at_col + 1) * height
 
 
 def test_a_small_event_is_not_blown_up_to_a_few_pixels() -> None:
@@ -116,7 +147,9 @@ def test_every_view_of_every_event_is_drawn_under_its_caption(gallery, two_views
     bar = figure.axes[-1]
     assert bar.get_ylabel() == "counts of 1.085 MeV per pixel"
     hits = np.ma.masked_invalid(panels[0].get_images()[0].get_array())
-    assert hits.count() == np.count_nonzero(gallery.images["x"][0])
+    outside = [t.get_text() for t in panels[0].texts if "outside" in t.get_text()]
+    n_outside = int(outside[0].split()[0]) if outside else 0
+    assert hits.count() + n_outside == np.count_nonzero(gallery.images["x"][0])
 
 
 def test_nothing_of_the_picture_overlaps(gallery, two_views) -> None:

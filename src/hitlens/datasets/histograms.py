@@ -106,6 +106,16 @@ class GrowingHistogram:
         return same_bins({"": self}, n_bins)[""]
 
 
+def sensible_bins(n_values: int, most: int = 100) -> int:
+    """Return how many bins so few values fill; the bins of a growing histogram are at most these.
+
+    Examples:
+        >>> sensible_bins(160), sensible_bins(1_000_000), sensible_bins(0)
+        (25, 100, 16)
+    """
+    return max(16, min(most, round(2 * math.sqrt(n_values))))
+
+
 def same_bins(histograms: Mapping[str, GrowingHistogram], n_bins: int | None = None) -> dict[str, Histogram]:
     """Return several histograms in the same bins, so that they can be drawn over each other.
 

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hitlens.datasets.duplicates import BLANK, equal_fingerprints, image_fingerprints
-from hitlens.datasets.histograms import GrowingHistogram, Histogram, same_bins
+from hitlens.datasets.histograms import GrowingHistogram, Histogram, same_bins, sensible_bins
 from hitlens.datasets.truth_columns import ColumnReport, ColumnStatistics
 from hitlens.datasets.truth_laws import LawCheck, LawResult
 from hitlens.datasets.view_statistics import ViewReport, ViewStatistics, best_orientation
@@ -18,9 +18,6 @@ from hitlens.detector import Detector, ReadReport, Task, View
 from hitlens.errors import DataError, SelectionError, choose_from
 from hitlens.events import Events, Images, evaluate_condition, evaluate_expression
 from hitlens.metrics.interval import Interval, binomial
-
-#: Bins of the histograms of a report, at most.
-N_BINS = 100
 
 
 @dataclass(frozen=True)
@@ -212,7 +209,7 @@ class _Inspector:
             missing_columns=tuple(name for name in order if name not in self.columns),
             balances=tuple(self._balance(task) for task in self.tasks if self.counts[task.name].any()),
             views=tuple(view.report() for view in self.views.values() if view.n_events),
-            sum_spectra=same_bins(self.spectra, N_BINS),
+            sum_spectra=same_bins(self.spectra, sensible_bins(self.n_events)),
             image_duplicates=_groups(equal_fingerprints(fingerprints), keys),
             key_duplicates=_groups(_equal_keys(keys, self.detector.key), keys),
             laws=tuple(law.result() for law in self.laws),

@@ -7,11 +7,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from hitlens.datasets.histograms import GrowingHistogram, Histogram
+from hitlens.datasets.histograms import GrowingHistogram, Histogram, sensible_bins
 from hitlens.detector import Detector, TruthColumn
-
-#: Bins of the histogram of a column, at most.
-N_BINS = 100
 
 #: A column of whole numbers or text with at most so many different values has them counted.
 N_VALUES = 64
@@ -142,7 +139,9 @@ class ColumnStatistics:
             maximum=self.maximum if numbers else None,
             mean=self.total / self.n_known if numbers else None,
             n_distinct=len(self.texts) if not self.numeric else None,
-            histogram=self.histogram.histogram(N_BINS) if numbers and self.real else None,
+            histogram=self.histogram.histogram(sensible_bins(self.n_known))
+            if numbers and self.real
+            else None,
             counts=counts,
             unknown_codes=tuple(one for one in counts if described.codes and not one.meaning),
         )

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
-from hitlens.datasets.histograms import GrowingHistogram, Histogram
+from hitlens.datasets.histograms import GrowingHistogram, Histogram, sensible_bins
 from hitlens.datasets.pixel_health import (
     OddPixel,
     find_dead_pixels,
@@ -25,8 +25,8 @@ from hitlens.events import Images
 #: Events looked at together, at most: dense images turned to floats, or hits of sparse ones.
 _BLOCK, _BLOCK_PIXELS = 4096, 1 << 23
 
-#: Bins of the histograms of a report, at most; values of 8 bits keep a bin each.
-N_BINS, N_VALUE_BINS = 100, 256
+#: Bins of the histogram of pixel values, at most; values of 8 bits keep a bin each.
+N_VALUE_BINS = 256
 
 #: A view of which at least this fraction is zero shows few hits: its maps span decades.
 THIN = 0.8
@@ -273,8 +273,8 @@ class ViewStatistics:
             hot=hot,
             orientations=self._orientations(),
             n_saturated=self.n_saturated,
-            hits=self._n_hits.histogram(N_BINS),
-            charge=self._charge.histogram(N_BINS),
+            hits=self._n_hits.histogram(sensible_bins(self.n_events)),
+            charge=self._charge.histogram(sensible_bins(self.n_events)),
             values=self._values.histogram(N_VALUE_BINS),
         )
 

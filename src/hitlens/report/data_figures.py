@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 from hitlens.datasets.histograms import Histogram
@@ -144,7 +144,8 @@ def draw_sum_spectrum(spectra: Mapping[str, Histogram], unit: str) -> Figure:
         axes.set_xlabel(with_unit("sum over all pixels", unit))
         axes.set_ylabel("events per bin")
         _count_axis(axes, spectra["all"])
-        axes.ticklabel_format(axis="x", useOffset=False, style="plain")
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
         if classes:
             axes.legend()
     return figure

@@ -73,11 +73,13 @@ def plain_columns(report: DataReport) -> list[ColumnReport]:
 def _maps(view: ViewReport) -> list[tuple[str, str]]:
     """Return the figures of a view with their captions."""
     depth = " All depths are added up." if len(view.view.shape) > 2 else ""
-    drawn = (
+    drawn = [
         (draw_mean_image(view), "Mean image over all events."),
         (draw_hit_rate(view), "How often each pixel is hit, in events that are not blank."),
-        (draw_brightest(view), "Which pixel is the brightest of its event."),
-    )
+    ]
+    # Few events in many pixels: hardly two share their brightest one.
+    if not view.thin or view.n_hit_events > view.brightest.size / 4:
+        drawn.append((draw_brightest(view), "Which pixel is the brightest of its event."))
     return [(figure_to_data_uri(figure), caption + depth) for figure, caption in drawn]
 
 

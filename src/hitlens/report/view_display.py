@@ -29,6 +29,12 @@ _WHOLE, _MARGIN, _SMALLEST = 0.7, 0.08, 16
 #: Axes of one name show the same part where all hits along them span at most so much more than one view's.
 _APART = 1.6
 
+#: Where all but this share of the charge at either end spans less than this fraction of all hits, the stray
+#: hits are left out, and counted in the picture.
+_STRAY, _COMPACT = 0.03, 0.5
+#: Most pixels of a view drawn along an axis; of more, the largest value of each few is drawn.
+_N_DRAWN = 170
+
 #: First pixel and end along an axis.
 Span = tuple[int, int]
 
@@ -74,19 +80,29 @@ def find_windows(images: Sequence[NDArray[Any]], views: Sequence[View]) -> list[
     spans: dict[str, list[Span]] = {}
     for image, view in zip(images, views, strict=True):
         for axis, name in enumerate(view.axes[-2:]):
-            lit = np.flatnonzero((image != 0).any(axis=1 - axis))
-            if len(lit):
-                spans.setdefault(name, []).append((int(lit[0]), int(lit[-1]) + 1))
+            own = _span(image, axis)
+            if own is not None:
+                spans.setdefault(name, []).append(own)
     together = {name: _together(of_name) for name, of_name in spans.items()}
     found = []
     for image, view in zip(images, views, strict=True):
         ends = []
         for axis, name in enumerate(view.axes[-2:]):
-            lit = np.flatnonzero((image != 0).any(axis=1 - axis))
-            own = (int(lit[0]), int(lit[-1]) + 1) if len(lit) else None
-            ends.append(_window(together.get(name) or own, image.shape[axis]))
+            ends.append(_window(together.get(name) or _span(image, axis), image.shape[axis]))
         found.append(Window(*ends))
     return found
+
+
+def _span(image: NDArray[Any], axis: int) -> Span | None:
+    """Return where the hits are along an axis; a few far from nearly all of the charge are left out."""
+    charge = np.abs(image).sum(axis=1 - axis, dtype=np.float64)
+    lit = np.flatnonzero(charge)
+    if not len(lit):
+        return None
+    running = np.cumsum(charge) / charge.sum()
+    low, high = (int(np.searchsorted(running, share)) for share in (_STRAY, 1 - _STRAY))
+    whole = int(lit[0]), int(lit[-1]) + 1
+    return (low, high + 1) if high + 1 - low < _COMPACT * (whole[1] - whole[0]) else whole
 
 
 def _together(spans: Sequence[Span]) -> Span | None:
@@ -107,7 +123,7 @@ def _window(span: Span | None, length: int) -> Span:
 def draw_view(axes: Axes, image: NDArray[Any], view: View, norm: Normalize, window: Window) -> Any:
     """Draw one view of an event: rows to the right, columns upwards, in pixels; opposite in cm.
 
-    Pixel i spans [i, i+1). Where nothing is hit, nothing is drawn.
+    Pixel i spans [i, i+1). Where nothing is hit, nothing is drawn. Hits outside the window are counted.
 
     Args:
         axes: where to.
@@ -116,16 +132,21 @@ def draw_view(axes: Axes, image: NDArray[Any], view: View, norm: Normalize, wind
         norm: of the colours.
         window: the part drawn.
     """
-    shown = np.where(image > 0, image, np.nan)
+    shown, extent = _largest(image, window)
     drawn = axes.imshow(
-        shown.T,
+        np.where(shown > 0, shown, np.nan).T,
         origin="lower",
-        extent=(0, image.shape[0], 0, image.shape[1]),
+        extent=extent,
         norm=norm,
         cmap=charge_colours(),
         interpolation="nearest",
         aspect="auto",
     )
+    inside = image[slice(*window.row), slice(*window.col)]
+    n_outside = int(np.count_nonzero(image) - np.count_nonzero(inside))
+    if n_outside:
+        text = f"{n_outside} hit{'s' if n_outside > 1 else ''} outside"
+        axes.text(0.98, 0.03, text, transform=axes.transAxes, fontsize=_TEXT - 1, ha="right", color=_SOFT)
     axes.set_xlim(*window.row)
     axes.set_ylim(*window.col)
     axes.tick_params(labelsize=_TEXT, direction="out", top=False, right=False, length=3, pad=2)
@@ -135,6 +156,22 @@ def draw_view(axes: Axes, image: NDArray[Any], view: View, norm: Normalize, wind
         axis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=3))
     _centimetres(axes, view)
     return drawn
+
+
+def _largest(image: NDArray[Any], window: Window) -> tuple[NDArray[Any], tuple[float, float, float, float]]:
+    """Return the window of an image with its extent; where it is finer than a picture, the largest of a few.
+
+    No hit is lost in the drawing by this, as it would be by leaving out pixels.
+    """
+    part = image[slice(*window.row), slice(*window.col)]
+    factors = [-(-length // _N_DRAWN) for length in part.shape]
+    padding = [(0, -length % factor) for length, factor in zip(part.shape, factors, strict=True)]
+    padded = np.pad(part, padding)
+    n_row, n_col = (length // factor for length, factor in zip(padded.shape, factors, strict=True))
+    blocks = padded.reshape(n_row, factors[0], n_col, factors[1])
+    low_row, low_col = window.row[0], window.col[0]
+    extent = (low_row, low_row + padded.shape[0], low_col, low_col + padded.shape[1])
+    return blocks.max(axis=(1, 3)), extent
 
 
 def _centimetres(axes: Axes, view: View) -> None:
