@@ -9,7 +9,7 @@ from hitlens.detectors.cebr import DETECTOR as CEBR
 from hitlens.detectors.dune import DETECTOR as DUNE
 from hitlens.detectors.from_yaml import is_description, load_detector, read_detector
 from hitlens.detectors.nova import DETECTOR as NOVA
-from hitlens.errors import NotFoundError, choose_from
+from hitlens.errors import ConfigError, NotFoundError, choose_from
 
 __all__ = [
     "CEBR",
@@ -45,7 +45,12 @@ def get_detector(name: str | Detector) -> Detector:
     if name in DETECTORS:
         return DETECTORS[name]
     if is_description(name):
-        return load_detector(name)
+        described = load_detector(name)
+        if described.name in DETECTORS:
+            raise ConfigError(
+                f"{name}: name: '{described.name}' is a detector of hitlens. Give yours another name."
+            )
+        return described
     foreign = {entry.name: entry for entry in entry_points(group="hitlens.detectors")}
     if name not in foreign:
         raise NotFoundError(

@@ -287,7 +287,20 @@ def test_truth_of_files_must_be_described(extra: str, said: str, toy_yaml: Calla
     assert said in str(raised.value)
 
 
-@pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2\n", "just a word", ""])
-def test_what_is_no_mapping_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"^toy.yaml"):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: 1\nb: [1", "toy.yaml, line 2: this is not valid YAML: expected"),
+        ("a: 1\n\tb: 2", "toy.yaml, line 2: this is not valid YAML: found character"),
+        ("a: *hits", "toy.yaml, line 1: this is not valid YAML: found undefined alias"),
+        ("- 1\n- 2\n", "toy.yaml must describe a detector by keys. Got list."),
+        ("just a word", "toy.yaml must describe a detector by keys. Got str."),
+        ("", "toy.yaml must describe a detector by keys. Got NoneType."),
+        ("name: a\ntitle: b\ntasks: []\nviews: x", "line 4: views: Input should be a list. Got 'x'."),
+    ],
+)
+def test_what_is_no_mapping_is_refused(text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as raised:
         read_detector(text, "toy.yaml")
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hitlens.detectors import get_detector, is_description, load_detector, read_detector
-from hitlens.errors import NotFoundError
+from hitlens.errors import ConfigError, NotFoundError
 
 
 def test_a_detector_is_named_by_its_file(toy_yaml: Callable[..., str], tmp_path: Path) -> None:
@@ -39,6 +39,13 @@ def test_a_layout_says_what_it_reads(toy_yaml: Callable[..., str]) -> None:
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(NotFoundError, match=r"No file 'no_such.yaml' to describe a detector"):
         get_detector("no_such.yaml")
+
+
+def test_a_name_that_is_taken_is_refused(toy_yaml: Callable[..., str], tmp_path: Path) -> None:
+    path = tmp_path / "toy.yaml"
+    path.write_text(toy_yaml("npz", "dense").replace("name: toy", "name: nova"))
+    with pytest.raises(ConfigError, match=r"toy.yaml: name: 'nova' is a detector of hitlens"):
+        get_detector(str(path))
 
 
 def test_an_unknown_name_says_that_yaml_is_possible() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, get_args
 
@@ -37,7 +38,7 @@ class Places:
             self._root = yaml.compose(text, Loader=yaml.SafeLoader)
             content = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise ConfigError(f"{source} is not valid YAML: {error}") from None
+            raise _not_yaml(error, source) from None
         if not isinstance(content, dict):
             raise ConfigError(f"{source} must describe a detector by keys. Got {type(content).__name__}.")
         for key in _given_twice(self._root):
@@ -86,7 +87,19 @@ class Places:
         hint = ""
         if first["type"] == "string_type" and isinstance(first["input"], (bool, int, float)):
             hint = f' Put it in quotes if it is a word: "{str(first["input"]).lower()}".'
-        return self.error(place, f"{first['msg']}. Got {first['input']!r}.{hint}")
+        return self.error(place, f"{_in_yaml_words(first['msg'])}. Got {first['input']!r}.{hint}")
+
+
+def _not_yaml(error: yaml.YAMLError, source: str) -> ConfigError:
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    line = f", line {mark.line + 1}" if mark else ""
+    return ConfigError(f"{source}{line}: this is not valid YAML: {problem or error}.")
+
+
+def _in_yaml_words(message: str) -> str:
+    """Return what pydantic says of Python's types in terms of the file."""
+    message = message.replace("a valid tuple", "a list")
+    return re.sub(r"a valid dictionary( or instance of \w+)?", "keys with values", message)
 
 
 def _inner(node: Any, step: str | int) -> Any:
