@@ -14,7 +14,7 @@ def convert(
     ],
     detector: Annotated[
         str | None,
-        typer.Option(help="Detector of the events, or the YAML file that describes it; native files know theirs."),
+        typer.Option(help="Detector of the events, or its YAML file; native files know theirs."),
     ] = None,
     layout: Annotated[
         str | None,
