@@ -108,15 +108,15 @@ class ImageReader:
             known = np.asarray(self._columns.read(self._source.event_key, 0, n_events)).ravel()
         counts = np.zeros(n_events, dtype=np.int64)
         last, ascending = 0, True
-        parts = []
-        for at in range(0, n_hits, _BLOCK_HITS):
+        blocks = range(0, n_hits, _BLOCK_HITS)
+        for at in blocks:
             event = self._positions(self._numbers(at, n_hits), known, n_events, at)
             counts += np.bincount(event, minlength=n_events)
             ascending &= bool(event[0] >= last and (np.diff(event) >= 0).all())
             last = int(event[-1])
-            parts.append(event.astype(np.int32))
         if not ascending:
-            self._order = np.argsort(np.concatenate(parts), kind="stable")
+            events = [self._positions(self._numbers(at, n_hits), known, n_events, at) for at in blocks]
+            self._order = np.argsort(np.concatenate(events), kind="stable")
         self._starts = np.concatenate([[0], np.cumsum(counts)])
 
     def _numbers(self, at: int, n_hits: int) -> NDArray[np.int64]:
