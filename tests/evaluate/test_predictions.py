@@ -182,3 +182,11 @@ def test_truth_keeps_what_a_head_of_the_same_name_would_hide() -> None:
     truth = Predictions(table, joint, (kind, value), "demo").truth()
     assert truth.columns == ["event", "seen_hits", "seen_charge", "flavour", "energy"]
     assert truth.row(0) == (1, 12, 40.0, 2.0, 2.0)
+
+
+def test_a_selection_may_name_truth_columns_as_the_detector_does() -> None:
+    predictions = make()
+    plain = predictions.filter("n_electrons = 2 AND score_multiplicity < 0.2").table
+    assert plain["event"].to_list() == [99]
+    assert plain.equals(predictions.filter("true_n_electrons = 2 AND score_multiplicity < 0.2").table)
+    assert plain.columns == predictions.table.columns

@@ -104,15 +104,18 @@ class Predictions:
         return self.with_table(self.table.filter(pl.col("split") == name))
 
     def filter(self, expression: str) -> Predictions:
-        """Return the events for which a SQL condition over the table's columns holds, in order.
+        """Return the events for which a SQL condition holds, in order.
 
         Args:
-            expression: for example ``"score_multiplicity < .2 AND true_multiplicity = 'double'"``.
+            expression: over the table's columns, and truth columns under the detector's names; for example
+                ``"score_multiplicity < .2 AND true_multiplicity = 'double'"``.
 
         Raises:
             SelectionError: the expression cannot be read, names an unknown column or is no condition.
         """
-        return self.with_table(self.table.filter(evaluate_condition(self.table, expression)))
+        truth = self.truth()
+        named = truth.select([name for name in truth.columns if name not in self.table.columns])
+        return self.with_table(self.table.filter(evaluate_condition(self.table.hstack(named), expression)))
 
     def truth(self) -> pl.DataFrame:
         """Return the truth under the detector's names, with what names the events and the totals seen."""
