@@ -186,3 +186,10 @@ def test_a_view_nobody_described_is_reported_as_it_is(make_cebr):
     flat = sparse.csr_array(traces.reshape(20, -1))
     with pytest.raises(DataError, match=r"View 'trace' is not one of 'cebr'"):
         inspect_events([Events({"trace": flat}, events.truth, "cebr")], CEBR)
+
+
+def test_what_the_reader_found_odd_is_said(make_cebr):
+    said = ReadReport([], [f"a{n}.h5: 3 events have interaction code 17." for n in range(7)])
+    report = inspect_events([make_cebr(20)], CEBR, read_report=said)
+    assert "The reader says: a0.h5: 3 events have interaction code 17." in report.warnings
+    assert any("2 more things" in warning for warning in report.warnings)

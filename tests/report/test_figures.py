@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 from matplotlib.figure import Figure
 
-from hitlens.evaluate.results import Curve, Histogram, Map, SliceResult, TaskResult
+from hitlens.evaluate.results import BestCut, Curve, Histogram, Map, SliceResult, TaskResult
 from hitlens.metrics.interval import Interval
 from hitlens.report import figures
 from hitlens.report.slice_figures import metric_slices
 
 BACKGROUND, SIGNAL = "background_efficiency", "signal_efficiency"
+_ENDS = {"low": (0.0, 0.5), "high": (0.3, 1.0), "n_events": (9.0, 3.0)}
+CALIBRATION = Curve(
+    "calibration double", {"mean_probability": (0.1, 0.8), "signal_fraction": (0.2, 0.7)} | _ENDS
+)
 CURVES = (
     Curve(
         "roc model",
@@ -53,7 +59,27 @@ def history(n: int) -> pl.DataFrame:
 
 HISTOGRAM = Histogram("score", "score of class double", (0.0, 0.5, 1.0), {"single": (5, 0), "double": (1, 4)})
 RESIDUALS = Histogram("residual energy_mev", "predicted - true [MeV]", (-1.0, 0.0, 1.0), {"model": (3, 4)})
+MATRIX = Map("energy_gev", "GeV", (1.0, 2.0, 20.0), (1.0, 2.0, 20.0), ((3, 1), (0, 8)), 0)
+CALIBRATED = replace(TASK, curves=(*CURVES, CALIBRATION))
+CHOSEN = replace(
+    TASK,
+    best_cut=BestCut(0.63, 50, Interval(0.9, 0.8, 1), Interval(0.8, 0.7, 0.9), Interval(1, 0.9, 1), 2.5),
+    curves=tuple(
+        replace(c, data={**c.data, "figure_of_merit": (1.0, 2.0, 2.5, 2.0, 0.5)}) if c.name == "cuts" else c
+        for c in CURVES
+    ),
+)
+MANY = replace(TASK, kind="multiclass", class_names=("a", "b", "c", "d"), cut=None)
+SCORES = tuple(
+    Histogram(f"score {n}", f"score of class {n}", (0.0, 0.5, 1.0), {m: (5, k) for k, m in enumerate("abcd")})
+    for n in "abcd"
+)
 DRAWN = {
+    "best cut": lambda: figures.cut_scan(CHOSEN),
+    "calibration": lambda: figures.calibration(CALIBRATED),
+    "migration": lambda: figures.migration(MATRIX),
+    "logarithmic map": lambda: figures.truth_against_prediction(MATRIX),
+    "width": lambda: figures.residuals(RESIDUALS, "energy", "0.2 MeV"),
     "training": lambda: figures.training_curves(history(5), "accuracy"),
     "one epoch": lambda: figures.training_curves(history(1), "accuracy"),
     "score": lambda: figures.score_histogram(TASK, HISTOGRAM),
@@ -89,6 +115,51 @@ def test_axes_are_labelled_and_nothing_sticks_out(name: str) -> None:
         assert box.y0 > -2
         assert box.x1 < width + 2
         assert box.y1 < height + 2
+
+
+def test_calibration_is_drawn_with_its_intervals_beside_the_diagonal() -> None:
+    axes = DRAWN["calibration"]().axes[0]
+    (curve,) = axes.containers
+    np.testing.assert_allclose(curve.lines[0].get_xydata(), [(0.1, 0.2), (0.8, 0.7)])
+    bars = curve.lines[2][0].get_segments()
+    np.testing.assert_allclose([bar[:, 1] for bar in bars], [[0, 0.3], [0.5, 1.0]])
+
+
+def test_the_cut_chosen_on_validation_is_marked_with_its_figure_of_merit() -> None:
+    _, right = DRAWN["best cut"]().axes
+    marks = [line for line in right.lines if line.get_marker() == "o"]
+    np.testing.assert_allclose(marks[0].get_xydata(), [(0.63, 2.5)])
+    assert right.get_ylabel() == "s / √(s + b)"
+    unmarked = DRAWN["cuts"]().axes[1]
+    assert not [line for line in unmarked.lines if line.get_marker() == "o"]
+
+
+def test_a_migration_matrix_shows_percent_of_the_true_bin() -> None:
+    axes = DRAWN["migration"]().axes[0]
+    shown = {tuple(map(int, text.get_position())): text.get_text() for text in axes.texts}
+    assert shown == {(0, 0): "75", (0, 1): "25", (1, 1): "100"}
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["1", "2", "20"]
+    assert axes.get_xlabel() == "true energy [GeV]"
+
+
+def test_maps_of_growing_bins_have_logarithmic_axes() -> None:
+    assert DRAWN["logarithmic map"]().axes[0].get_xscale() == "log"
+    assert DRAWN["map"]().axes[0].get_xscale() == "linear"
+
+
+def test_the_width_of_residuals_is_a_tenth_of_what_is_drawn() -> None:
+    axes = DRAWN["width"]().axes[0]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["model", "± 0.2 MeV"]
+    band = axes.patches[-1].get_bbox()
+    assert (round(band.x0, 6), round(band.x1, 6)) == (-0.2, 0.2)
+
+
+def test_the_scores_of_many_classes_stand_side_by_side() -> None:
+    figure = figures.score_panels(MANY, SCORES)
+    figure.draw_without_rendering()
+    shown = [axes for axes in figure.axes if axes.axison]
+    assert [axes.get_xlabel() for axes in shown] == [f"score of class {n}" for n in "abcd"]
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == [f"true {n}" for n in "abcd"]
 
 
 def test_units_are_on_the_axes() -> None:

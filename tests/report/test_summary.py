@@ -66,7 +66,7 @@ def test_what_each_task_was_evaluated_on(many: Results) -> None:
     assert rows[1][:3] == [
         "flavour",
         f"{sum(counts)}",
-        ", ".join(f"{name} {n}" for name, n in zip(names, counts, strict=True)),
+        ", ".join(f"{name}: {n}" for name, n in zip(names, counts, strict=True)),
     ]
 
 

@@ -20,6 +20,10 @@ from hitlens.events import Events, Images, evaluate_condition, evaluate_expressi
 from hitlens.metrics.interval import Interval, binomial
 
 
+#: Oddities of the reader that are listed, at most.
+_N_ODD = 5
+
+
 @dataclass(frozen=True)
 class ClassBalance:
     """How many events each class of a task has.
@@ -63,6 +67,7 @@ class DataReport:
         n_events: events read.
         n_blank: events without a hit in any view.
         skipped: one message an event the reader left out on request.
+        odd: one message an oddity of events that were read all the same.
         columns: the truth table, key columns first.
         missing_columns: columns of the description that no event has.
         balances: one a classification task that could be evaluated.
@@ -89,6 +94,7 @@ class DataReport:
     key_duplicates: tuple[DuplicateGroup, ...]
     laws: tuple[LawResult, ...]
     warnings: tuple[str, ...]
+    odd: tuple[str, ...] = ()
 
     @property
     def n_image_copies(self) -> int:
@@ -134,7 +140,8 @@ def inspect_events(
     inspector = _Inspector(detector)
     for block in blocks:
         inspector.fill(block)
-    return inspector.report(tuple(sources), tuple(read_report.skipped) if read_report else ())
+    skipped, odd = (read_report.skipped, read_report.odd) if read_report else ([], [])
+    return inspector.report(tuple(sources), tuple(skipped), tuple(odd))
 
 
 class _Inspector:
@@ -193,7 +200,9 @@ class _Inspector:
                 if number == 0 and chosen.any():
                     self.spectra.setdefault(name, GrowingHistogram()).fill(sums[chosen])
 
-    def report(self, sources: tuple[str, ...], skipped: tuple[str, ...]) -> DataReport:
+    def report(
+        self, sources: tuple[str, ...], skipped: tuple[str, ...], odd: tuple[str, ...] = ()
+    ) -> DataReport:
         fingerprints = np.concatenate([np.zeros(0, dtype=np.uint64), *self.fingerprints])
         keys = pl.concat(self.keys, how="diagonal_relaxed") if self.keys else pl.DataFrame()
         order = {column.name: place for place, column in enumerate(self.detector.truth)}
@@ -214,6 +223,7 @@ class _Inspector:
             key_duplicates=_groups(_equal_keys(keys, self.detector.key), keys),
             laws=tuple(law.result() for law in self.laws),
             warnings=(),
+            odd=odd,
         )
         return replace(found, warnings=tuple(_warnings(found)))
 
@@ -272,6 +282,9 @@ def _warnings(report: DataReport) -> list[str]:
         found.append("There are no events.")
     if report.skipped:
         found.append(f"Events that could not be read and were skipped: {len(report.skipped):,}.")
+    found += [f"The reader says: {message}" for message in report.odd[:_N_ODD]]
+    if len(report.odd) > _N_ODD:
+        found.append(f"The reader says {len(report.odd) - _N_ODD} more things of this kind.")
     if report.n_blank:
         found.append(f"Blank events, without a pixel hit: {report.n_blank:,}.")
     if report.n_image_copies:

@@ -77,7 +77,7 @@ def task_table(results: Results) -> Table:
     rows = []
     for task in results.tasks:
         classes = ", ".join(
-            f"{name} {n:,}" for name, n in zip(task.class_names, task.class_counts, strict=False)
+            f"{name}: {n:,}" for name, n in zip(task.class_names, task.class_counts, strict=False)
         )
         left_out = "; ".join(f"{n:,} {why}" for why, n in task.n_excluded.items())
         rows.append([task.task, f"{task.n_events:,}", classes, left_out])

@@ -121,13 +121,13 @@ TRUTH = (
     TruthColumn(
         name="n_tracks",
         meaning="tracks seen, 3 for three or more",
-        symbol="tracks",
+        codes=tuple(enumerate(("0 tracks", "1 track", "2 tracks", "3+ tracks"))),
         expression=sql_case("finalstate", [(state, state.n_tracks) for state in FinalState]),
     ),
     TruthColumn(
         name="n_showers",
         meaning="showers seen, 3 for three or more",
-        symbol="showers",
+        codes=tuple(enumerate(("0 showers", "1 shower", "2 showers", "3+ showers"))),
         expression=sql_case("finalstate", [(state, state.n_showers) for state in FinalState]),
     ),
 )
