@@ -8,7 +8,7 @@ import pytest
 
 from hitlens.detector import Detector, Symmetry, TruthEffect, View
 from hitlens.detectors.cebr import DETECTOR
-from hitlens.report.gallery import make_gallery, outcomes, points, position_columns
+from hitlens.report.gallery import class_outcomes, make_gallery, outcomes, points, position_columns
 
 HEAD = DETECTOR.task("multiplicity")
 
@@ -85,3 +85,29 @@ def test_new_events_without_truth_still_have_a_picture(make_predictions) -> None
     assert np.isfinite(found.pred_points).all()
     assert found.captions[0] == "event 0"
     assert points(bare.table, [("x_1_px", "y_1_px")], "pred_").shape == (5, 1, 2)
+
+
+def test_outcomes_of_a_class_are_complete_and_surest_first(make_two_view_predictions) -> None:
+    predictions, _ = make_two_view_predictions(300)
+    table, head = predictions.table, predictions.head("flavour")
+    scores = table.select([f"score_flavour_{name}" for name in head.class_names]).to_numpy().max(1)
+    rows = []
+    for name in head.class_names:
+        wrong, right = class_outcomes(table, head, name)
+        assert (table["pred_flavour"].to_numpy()[right.rows] == name).all()
+        assert (table["pred_flavour"].to_numpy()[wrong.rows] != name).all()
+        for kind in (wrong, right):
+            assert (np.diff(scores[kind.rows]) <= 0).all()
+            assert (table["true_flavour"].to_numpy()[kind.rows] == name).all()
+        rows += [*wrong.rows.tolist(), *right.rows.tolist()]
+    assert sorted(rows) == list(range(300))
+
+
+def test_several_views_mark_no_positions_and_say_the_truth(two_views, make_two_view_predictions) -> None:
+    predictions, events = make_two_view_predictions(3)
+    images = {view.name: events.dense(view.name, view.shape) for view in two_views.views}
+    found = make_gallery(predictions, images, two_views, title="Three", name="n")
+    assert found.true_points.shape[1] == found.pred_points.shape[1] == 0
+    assert "in 2 views" in found.alt
+    assert "positions" not in found.alt
+    assert all(", E = " in text.split("\n")[0] for text in found.captions)

@@ -19,7 +19,6 @@ from hitlens.errors import DataError, SelectionError, choose_from
 from hitlens.events import Events, Images, evaluate_condition, evaluate_expression
 from hitlens.metrics.interval import Interval, binomial
 
-
 #: Oddities of the reader that are listed, at most.
 _N_ODD = 5
 

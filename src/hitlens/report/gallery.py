@@ -51,7 +51,8 @@ class Gallery:
 def position_columns(detector: Detector, view: View) -> tuple[tuple[str, str], ...]:
     """Return the pairs of truth columns that hold positions in a view: (along rows, along columns).
 
-    A volume is shown as its sum over the depth, so that positions along the depth have no place in it. They are the columns that a flip of one axis reverses, as the detector's symmetries say.
+    They are the columns that a flip of one axis reverses, as the detector's symmetries say. A volume is shown
+    as its sum over the depth, so that positions along the depth have no place in it.
 
     Examples:
         >>> from hitlens.detector import dihedral_group
