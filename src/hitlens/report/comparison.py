@@ -61,12 +61,12 @@ def short(value: float, digits: int) -> str:
     """Return a number with so many digits, never with an exponent for large ones; a dash for none.
 
     Examples:
-        >>> short(22148.4, 4), short(-173.4, 2), short(0.00156, 2), short(float("nan"), 2)
-        ('22,148', '-173', '0.0016', '-')
+        >>> short(22148.4, 4), short(-173.4, 2), short(99.8, 2), short(0.00156, 2), short(float("nan"), 2)
+        ('22,148', '-173', '100', '0.0016', '-')
     """
     if value != value:
         return "-"
-    return f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
+    return f"{value:,.0f}" if abs(value) >= 10**digits - 0.5 else f"{value:.{digits}g}"
 
 
 def write_comparison_page(path: Path | str, comparison: Comparison, detector: Detector) -> Path:

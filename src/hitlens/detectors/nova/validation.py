@@ -108,7 +108,8 @@ def compare(events: Events, config: SimulationConfig, real: Events | None = None
         examples=draw_pairs(counterparts, real),
         examples_title="Events of three kinds" + (", real and simulated" if real is not None else ""),
         examples_meaning="Beam from left to right; colour logarithmic. Of the simulated events with the "
-        "charge of the real one, that with the most similar hits and length in each view.",
+        "charge of the real one, that with the most similar hits and length in each view. Real events are "
+        "those of the experiment's own far-detector simulation, decoded from published figures.",
     )
 
 
