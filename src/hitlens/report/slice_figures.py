@@ -19,6 +19,8 @@ from hitlens.report.style import COLOURS, MARKERS, SIZE, drawing
 
 #: Bins that differ in width by more than this factor are drawn equally wide, with their edges written.
 UNEVEN = 6.0
+#: Letters of the edges that fit under a panel.
+_LETTERS = 22
 #: Width of a figure that takes the whole page, inches.
 WIDTH = 12.8
 
@@ -68,7 +70,7 @@ def slice_panels(panels: Sequence[Panel]) -> Figure:
         grid = figure.subplots(2, n, sharex="col", squeeze=False, height_ratios=(4, 1.15))
         small = 10.5 if width / n < 5 else 0.0
         for k, panel in enumerate(panels):
-            _draw_panel(grid[0, k], grid[1, k], panel)
+            _draw_panel(grid[0, k], grid[1, k], panel, narrow=bool(small))
             for axes in grid[:, k] if small else ():
                 axes.tick_params(labelsize=small - 1)
                 axes.xaxis.label.set_fontsize(small)
@@ -77,7 +79,7 @@ def slice_panels(panels: Sequence[Panel]) -> Figure:
         return figure
 
 
-def _draw_panel(axes: Axes, below: Axes, panel: Panel) -> None:
+def _draw_panel(axes: Axes, below: Axes, panel: Panel, *, narrow: bool = False) -> None:
     first = panel.slices[0]
     shown = [_flipped(one) if panel.complement else one for one in panel.slices]
     learnt = [one for one in shown if one.method != "constant"]
@@ -96,7 +98,7 @@ def _draw_panel(axes: Axes, below: Axes, panel: Panel) -> None:
     elif "bias" in first.metric:
         axes.axhline(0, color="black", linewidth=0.8, linestyle=":")
     n_lines = len(panel.slices)
-    n_columns = 2 if n_lines == 4 else min(n_lines, 3)
+    n_columns = min(n_lines, 2 if narrow or n_lines == 4 else 3)
     _headroom(axes, first, panel.logarithmic, -(-n_lines // n_columns))
     axes.legend(
         loc="upper center",
@@ -208,7 +210,10 @@ def _count_strip(axes: Axes, one: SliceResult) -> None:
         axes.set_xticks(edges[:-1] + 0.5, one.bin_labels)
         axes.tick_params(axis="x", length=0)
     elif edges[-1] != one.edges[-1]:
-        axes.set_xticks(edges, [edge_text(edge) for edge in one.edges])
+        texts = [edge_text(edge) for edge in one.edges]
+        # Where they would touch, every other edge keeps its text.
+        crowded = sum(map(len, texts)) > _LETTERS and len(texts) > 4
+        axes.set_xticks(edges, [text if k % 2 == 0 or not crowded else "" for k, text in enumerate(texts)])
 
 
 def edge_text(edge: float) -> str:
