@@ -238,8 +238,8 @@ def draw_views(gallery: Gallery, views: Sequence[View]) -> Figure:
                 drawn = draw_view(axes, shown[k], view, norm, windows[k])
                 label = f"view {view.name}"
                 behind = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.0}
-                place = axes.transAxes
-                axes.text(0.02, 0.97, label, transform=place, fontsize=_TEXT, va="top", bbox=behind)
+                whole = axes.transAxes
+                axes.text(0.02, 0.97, label, transform=whole, fontsize=_TEXT, va="top", bbox=behind)
         bar = figure.add_axes(((WIDTH - _BAR + 0.2) / WIDTH, 0.6 / height, 0.16 / WIDTH, 1 - 1.2 / height))
         _colour_bar(figure, drawn, bar, views[0].unit)
     return figure
