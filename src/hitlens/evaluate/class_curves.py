@@ -18,6 +18,8 @@ from hitlens.evaluate.slices import Binned
 N_POINTS = 300
 #: Cuts of a scan, from 0 to 1, and bins of a calibration curve.
 N_CUTS, N_CALIBRATION = 201, 10
+#: Events for each of them, on average; few events have fewer. And bins of a score: of many events, of few.
+_PER_BIN, _N_SCORES, _N_SCORES_FEW, _FEW = 20, 50, 20, 1000
 #: Quantities by whose kinds of events a score is shown, at most.
 N_KINDS = 2
 
@@ -95,6 +97,7 @@ def calibration_curves(head: Task, y_true: Int64, scores: Float64, level: float)
     """
     columns = scores.reshape(len(scores), -1)
     names = head.class_names[1:] if head.kind == "binary" else head.class_names
+    n_bins = int(np.clip(len(scores) // _PER_BIN, 3, N_CALIBRATION))
     found = []
     for number, name in enumerate(names):
         index = number + 1 if head.kind == "binary" else number
@@ -102,7 +105,7 @@ def calibration_curves(head: Task, y_true: Int64, scores: Float64, level: float)
             continue
         probability = np.clip(columns[:, number], 0, 1)
         curve = metrics.reliability_curve(
-            (y_true == index).astype(np.int64), probability, n_bins=N_CALIBRATION, level=level
+            (y_true == index).astype(np.int64), probability, n_bins=n_bins, level=level
         )
         some = curve.counts > 0
         fractions = [one for one, keep in zip(curve.signal_fraction, some, strict=True) if keep]
@@ -179,7 +182,8 @@ def score_histograms(
 
 
 def _histogram(name: str, label: str, scores: Float64, members: Mapping[str, NDArray[np.bool_]]) -> Histogram:
-    edges = np.linspace(0, 1, 51)
+    n_bins = _N_SCORES if len(scores) >= _FEW else _N_SCORES_FEW
+    edges = np.linspace(0, 1, n_bins + 1)
     counts = {key: tuple(np.histogram(scores[which], edges)[0].tolist()) for key, which in members.items()}
     return Histogram(name=name, label=label, edges=numbers(edges), counts=counts)
 

@@ -86,7 +86,7 @@ def _classification_figures(task: TaskResult) -> Iterator[DrawnFigure]:
         yield _drawn(
             f"{task.task}_calibration",
             figures.calibration(task),
-            "How often events with a score are of the class, in ten bins of the score, with binomial "
+            "How often events with a score are of the class, in bins of the score, with binomial "
             "intervals; on the dotted line a score is a probability.",
             f"Calibration curves of the scores of {', '.join(calibrated)}.",
         )

@@ -31,7 +31,7 @@ _APART = 1.6
 
 #: Where all but this share of the charge at either end spans less than this fraction of all hits, the stray
 #: hits are left out, and counted in the picture.
-_STRAY, _COMPACT = 0.03, 0.5
+_STRAY, _COMPACT = 0.02, 0.5
 #: Most pixels of a view drawn along an axis; of more, the largest value of each few is drawn.
 _N_DRAWN = 170
 
