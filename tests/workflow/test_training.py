@@ -320,3 +320,97 @@ def test_the_model_of_a_run_opens(run: tuple[Path, TrainingResult]) -> None:
     model = open_model(run[0])
     assert not model.network.training
     assert model.card == read_card(run[0] / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def nova(
+    make_nova: Callable[..., Events], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., RunConfig]:
+    path = tmp_path_factory.mktemp("nova") / "made.h5"
+    with NativeWriter(path, "nova") as writer:
+        writer.write(make_nova(N))
+    settings = {"features": [4, 4], "blocks": [1, 1], "hidden": 8, "stem_kernel": 8, "stem_stride": 8}
+
+    def make(task: str = "flavour", **changes: Any) -> RunConfig:
+        content: dict[str, Any] = {"detector": "nova", "task": task, "data": {"files": (str(path),)}}
+        content |= {"model": {"settings": settings, "symmetrise": False}, "train": QUICK | {"epochs": 1}}
+        for key, value in changes.items():
+            content[key] = {**content[key], **value}
+        return RunConfig(**content)
+
+    return make
+
+
+def test_sparse_views_train_and_predict_through_a_region(nova: Settings, tmp_path: Path) -> None:
+    region = {"all": {"crop": [96, 64], "pool": [2, 2], "anchor": ["first", "mean"]}}
+    config = nova("joint", model={"regions": region, "target_curve": {"nu_energy": "log"}})
+    config = config.model_copy(update={"train": config.train.model_copy(update={"task_weights": "learned"})})
+    train(config, tmp_path / "run", progress=False)
+    model = open_model(tmp_path / "run" / "model.safetensors")
+    assert model.card.preprocessing.regions["all"].pool == (2, 2)
+    assert model.card.preprocessing.targets["nu_energy"].curve == "log"
+    prepared = prepare(config)
+    some = prepared.events.select(prepared.split.test)
+    dense = {view: some.dense(view, (100, 80)) for view in ("x", "y")}
+    one, other = model.predict(some), model.predict(Events(dense, some.truth, "nova"))
+    for head in model.card.heads:
+        np.testing.assert_allclose(one[head.name], other[head.name], rtol=1e-5, atol=1e-6)
+    assert (one["nu_energy"] > 0).all()
+    weights = runs.read_provenance(tmp_path / "run")["task_weights"]
+    assert weights.keys() == {head.name for head in model.card.heads}
+    assert len(set(weights.values())) > 1
+
+
+def test_a_class_without_a_training_event_has_no_output(nova: Settings) -> None:
+    prepared = prepare(nova())
+    assert prepared.heads[0].class_names == ("numu", "nue", "nc_other")
+    assert prepared.heads[0].n_outputs == 3
+
+
+def test_a_selection_of_training_events_leaves_the_other_splits_whole(nova: Settings) -> None:
+    everything, part = prepare(nova()), prepare(nova(train={"selection": "nuenergy > 4"}))
+    np.testing.assert_array_equal(part.split.test, everything.split.test)
+    np.testing.assert_array_equal(part.split.validation, everything.split.validation)
+    shown = part.events.truth[part.split.train]["nuenergy"]
+    assert 0 < len(shown) < len(everything.split.train)
+    assert float(shown.min()) > 4  # type: ignore[arg-type]
+    n_left = part.left_out["outside train.selection, in the training split"]
+    assert n_left == len(everything.split.train) - len(part.split.train)
+
+
+def test_a_mix_changes_the_draws_of_the_training_split_alone(nova: Settings) -> None:
+    prepared = prepare(nova(train={"mix": "balanced"}))
+    assert prepared.chances is not None
+    assert len(prepared.chances) == len(prepared.split.train)
+    flavour = prepared.events.truth[prepared.split.train]["flavour"].to_numpy()
+    for number in np.unique(flavour):
+        assert prepared.chances[flavour == number].sum() == pytest.approx(1 / 3)
+    named = prepare(nova(train={"mix": {"flavour = 0": 3, "flavour = 1": 1}}))
+    assert named.chances is not None
+    assert named.chances[flavour == 0].sum() == pytest.approx(0.75)
+    np.testing.assert_array_equal(prepared.split.test, prepare(nova()).split.test)
+
+
+def test_a_selection_of_nothing_is_refused(nova: Settings) -> None:
+    with pytest.raises(
+        DataError, match=r"train\.selection: no event of the training split fulfils 'nuenergy > 1e9'"
+    ):
+        prepare(nova(train={"selection": "nuenergy > 1e9"}))
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "message"),
+    [
+        ("train", {"loss": {"nu_enrgy": "mse"}}, r"train\.loss.*'nu_enrgy'.*Did you mean 'nu_energy'"),
+        ("train", {"task_weights": {"flavor": 2.0}}, r"train\.task_weights.*Did you mean 'flavour'"),
+        ("model", {"target_curve": {"flavour": "log"}}, r"model\.target_curve.*no such head as 'flavour'"),
+        ("model", {"regions": {"z": {"pool": [2, 2]}}}, r"model\.regions: there is no view 'z'"),
+        ("model", {"regions": {"all": {"pool": [3, 2]}}}, r"along 'plane' of view 'x'.*multiple of pool"),
+    ],
+)
+def test_settings_by_head_or_view_must_name_one(
+    part: str, changes: dict[str, Any], message: str, nova: Settings, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        train(nova("joint", **{part: changes}), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
