@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hitlens.evaluate.config import EvaluateConfig
-from hitlens.evaluate.dependence import NOISE, performance_dependence
+from hitlens.evaluate.dependence import CLASS, NOISE, performance_dependence
 from hitlens.evaluate.metadata import Metadata
 
 CONFIG = EvaluateConfig(n_bootstrap_slices=60)
@@ -68,6 +68,23 @@ def test_of_two_that_say_the_same_each_counts_alone(metadata: list[Metadata]) ->
     assert found is not None
     alone = {one.name: one.alone.value for one in found.influences if one.alone}
     assert alone["a"] == pytest.approx(alone["twin"])
+
+
+def test_what_only_names_the_true_class_has_no_importance_beyond_it(metadata: list[Metadata]) -> None:
+    """One class is harder, and one quantity names it; within a class only another quantity matters."""
+    rng = np.random.default_rng(5)
+    classes = rng.integers(0, 2, N)
+    name = Metadata("name", "name of the class", classes.astype(float), ())
+    right = rng.random(N) > 0.1 + 0.4 * classes + 0.4 * (metadata[0].values > 0.7)
+    found = performance_dependence(right, [*metadata, name], np.arange(N), CONFIG, classes=classes)
+    assert found is not None
+    ranked = {one.name: one.importance.value for one in found.influences if one.importance}
+    assert set(ranked) == {"a", "b", "c", "name", CLASS, NOISE}
+    assert ranked["name"] == 0
+    assert ranked["a"] > 0.03 > max(ranked[one] for one in ("b", "c", NOISE))
+    alone = {one.name: one.alone.value for one in found.influences if one.alone}
+    assert alone["name"] == pytest.approx(alone[CLASS])
+    assert alone["a"] > alone[CLASS] + 0.03
 
 
 def test_too_few_events_or_mistakes_say_nothing(metadata: list[Metadata]) -> None:

@@ -27,7 +27,8 @@ _N_SHUFFLES = 2
 #: Bins of equally many events by which one quantity alone foretells.
 _N_BINS = 12
 
-NOISE = "noise"
+#: Names of what is ranked beside the metadata.
+NOISE, CLASS = "noise", "class"
 
 
 def performance_dependence(
@@ -36,6 +37,7 @@ def performance_dependence(
     rows: NDArray[np.int64],
     config: EvaluateConfig,
     column: str = "",
+    classes: NDArray[np.int64] | None = None,
 ) -> Dependence | None:
     """Return how well quantities of the events foretell the performance, and how much each of them matters.
 
@@ -45,12 +47,16 @@ def performance_dependence(
     quantities that say the same each hides the other: `Influence.alone` says what one foretells without the
     others. Intervals are from resamplings of the events.
 
+    Where events have true classes these are a quantity of their own, and the others are shuffled among events
+    of one class only, so that what counts is beyond the class.
+
     Args:
         outcome: true where an event is given the right class, or its absolute error, above 0 as a rule.
         metadata: quantities of all evaluated events.
         rows: positions of the events the outcome is of.
         config: settings.
         column: the quantity whose error it is.
+        classes: true class of each event.
 
     Returns:
         None where there are too few events, or hardly any right or wrong ones.
@@ -64,12 +70,14 @@ def performance_dependence(
     named = [one for one in metadata if np.isfinite(one.values[rows]).any()]
     if len(y) < _N_EVENTS or not named or (is_class and min(y.sum(), (1 - y).sum()) < _N_KIND):
         return None
-    x = np.column_stack([*(one.values[rows[chosen]] for one in named), rng.normal(size=len(y))])
+    group = np.zeros(len(y), dtype=np.int64) if classes is None else classes[chosen]
+    names, x = _quantities(named, rows[chosen], None if classes is None else group, rng)
+    # The class itself can only be shuffled among all.
+    groups = [np.zeros_like(group) if name == CLASS else group for name, _ in names]
     part = rng.permutation(len(y)) % _N_PARTS
-    whole, shuffled = _foretold(x, y, part, is_class, rng)
-    alone = [_binned_means(values, y, part) for values in x.T]
+    whole, shuffled = _foretold(x, y, part, is_class, groups, rng)
+    alone = [_binned_means(values, y, part, group) for values in x.T]
     intervals = _intervals(y, whole, shuffled, alone, is_class, config, rng)
-    names = [(one.name, one.label) for one in named] + [(NOISE, "random numbers, which mean nothing")]
     influences = [
         Influence(name, label, intervals[f"importance {k}"], intervals[f"alone {k}"])
         for k, (name, label) in enumerate(names)
@@ -77,6 +85,22 @@ def performance_dependence(
     influences.sort(key=lambda one: -one.importance.value if one.importance else np.inf)
     score = "auc" if is_class else "r2"
     return Dependence(score, column, len(y), intervals["whole"], tuple(influences))
+
+
+def _quantities(
+    named: Sequence[Metadata],
+    rows: NDArray[np.int64],
+    classes: NDArray[np.int64] | None,
+    rng: np.random.Generator,
+) -> tuple[list[tuple[str, str]], NDArray[np.float64]]:
+    """Return name and label of each quantity, with the true class and random numbers, and their values."""
+    names = [(one.name, one.label) for one in named]
+    columns = [one.values[rows] for one in named]
+    if classes is not None and len(np.unique(classes)) > 1:
+        names.append((CLASS, "true class"))
+        columns.append(classes.astype(np.float64))
+    names.append((NOISE, "random numbers, which mean nothing"))
+    return names, np.column_stack([*columns, rng.normal(size=len(rows))])
 
 
 def _log_error(error: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -91,6 +115,7 @@ def _foretold(
     y: NDArray[np.float64],
     part: NDArray[np.int64],
     is_class: bool,
+    groups: Sequence[NDArray[np.int64]],
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return what trees say of each event, and what with a quantity shuffled, (shuffle, column, event)."""
@@ -100,13 +125,20 @@ def _foretold(
         inputs = x[answered]
         whole[answered] = predict(inputs)
         for shuffle in range(_N_SHUFFLES):
-            order = rng.permutation(len(answered))
+            luck = rng.random(len(answered))
             # All columns are asked about at once: trees answer many events hardly slower than few.
             changed = np.tile(inputs, (x.shape[1], 1, 1))
             for k in range(x.shape[1]):
-                changed[k, :, k] = inputs[order, k]
+                changed[k, :, k] = inputs[_shuffled(groups[k][answered], luck), k]
             shuffled[shuffle][:, answered] = predict(changed.reshape(-1, x.shape[1])).reshape(x.shape[1], -1)
     return whole, shuffled
+
+
+def _shuffled(group: NDArray[np.int64], luck: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return positions that put the events of each group in random order among themselves."""
+    order = np.empty(len(group), dtype=np.int64)
+    order[np.argsort(group, kind="stable")] = np.lexsort((luck, group))
+    return order
 
 
 def _fits(
@@ -132,18 +164,21 @@ def _fits(
 
 
 def _binned_means(
-    values: NDArray[np.float64], y: NDArray[np.float64], part: NDArray[np.int64]
+    values: NDArray[np.float64], y: NDArray[np.float64], part: NDArray[np.int64], group: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Return for each event the mean outcome of those of the other parts in the same bin of one quantity."""
+    """Return for each event the mean outcome of those of other parts, same group and same bin."""
     known = np.isfinite(values)
     edges = np.unique(np.quantile(values[known], np.linspace(0, 1, _N_BINS + 1)[1:-1]))
     bins = np.where(known, np.searchsorted(edges, values, side="right"), len(edges) + 1)
+    n_bins = len(edges) + 2
+    bins += n_bins * group
+    n_bins *= int(group.max(initial=0)) + 1
     found = np.zeros(len(y))
     for number in range(_N_PARTS):
         learnt = part != number
         mean = float(y[learnt].mean())
-        n = np.bincount(bins[learnt], minlength=len(edges) + 2)
-        total = np.bincount(bins[learnt], y[learnt], minlength=len(edges) + 2)
+        n = np.bincount(bins[learnt], minlength=n_bins)
+        total = np.bincount(bins[learnt], y[learnt], minlength=n_bins)
         found[~learnt] = ((total + mean) / (n + 1))[bins[~learnt]]
     return found
 

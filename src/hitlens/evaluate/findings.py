@@ -52,10 +52,11 @@ class Influence:
     """How much of what can be foretold of the performance is due to one quantity of the events.
 
     Attributes:
-        name: of the slice variable or truth column; "noise" for one that means nothing.
+        name: of the slice variable or truth column; "class" for the true class, "noise" for random numbers.
         label: what it is.
-        importance: loss of the score when the quantity is shuffled among the events.
-        alone: the score when only this quantity is known.
+        importance: loss of the score when the quantity is shuffled among the events, of one true class where
+            they have classes.
+        alone: the score when only this quantity is known, and the true class where there is one.
     """
 
     name: str

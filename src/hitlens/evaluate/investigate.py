@@ -47,7 +47,8 @@ def _of_classes(
         if head.kind == "binary"
         else class_quality(sample.y_true, calls, config, rng)
     )
-    found = performance_dependence(calls == sample.y_true, metadata, sample.rows, config)
+    right, true = calls == sample.y_true, sample.y_true
+    found = performance_dependence(right, metadata, sample.rows, config, classes=true)
     return worst_slices(quality, metadata, sample.rows, head.class_names, config), (
         () if found is None else (found,)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hitlens.evaluate.dependence import NOISE
+from hitlens.evaluate.dependence import CLASS, NOISE
 from hitlens.evaluate.findings import Dependence, Influence, WorstSlice
 from hitlens.evaluate.results import Results, TaskResult
 from hitlens.report.labels import column_label, interval_text, metric_label, with_unit
@@ -14,8 +14,9 @@ NOTES = (
     "the events; the worst of so many looks worse than it is, so only the value on the other half counts. It "
     "is in colour where its interval lies beyond that of all other events of that half.",
     "An importance is what the score of foretelling the performance from the quantities loses when one of "
-    "them is shuffled; quantities that say the same hide each other, so see what each foretells alone. It "
-    "says where the performance differs, not why. Compare with the random numbers.",
+    "them is shuffled (among events of one true class, where there are classes); quantities that say the "
+    "same hide each other, so see what each foretells without the others. It says where the performance "
+    "differs, not why. Compare with the random numbers.",
 )
 
 
@@ -41,7 +42,7 @@ def findings_summary(results: Results) -> Table | None:
             here = Cell(interval_text(one.value), "bad" if one.is_confirmed else "")
             rows.append([task.task, f"worst where {one.words}", _metric(one), here, interval_text(one.rest)])
         for found in task.dependences:
-            first = next(iter(found.influences), None)
+            first = next((one for one in found.influences if one.name not in (CLASS, NOISE)), None)
             if first is None:
                 continue
             what = f"importance for {_about(found)}"
@@ -100,9 +101,9 @@ def dependence_table(task: TaskResult, one: Dependence) -> Table:
         f"What {_about(one)} depends on: foretold from all quantities with {score} "
         f"{interval_text(one.value)}, {one.n_events:,} events of {task.task}"
     )
-    return table(
-        caption, ["rank", "quantity", f"importance (loss of {score})", f"{score} alone"], rows, numeric=2
-    )
+    has_class = any(each.name == CLASS for each in one.influences)
+    alone = f"{score} of class and it alone" if has_class else f"{score} of it alone"
+    return table(caption, ["rank", "quantity", f"importance (loss of {score})", alone], rows, numeric=2)
 
 
 def _about(one: Dependence) -> str:
