@@ -14,7 +14,10 @@ from hitlens.report.render import render
 from hitlens.report.tables import Cell, Table, data_table, provenance_table, published_table, table, verdict
 
 #: Metrics shown beside other methods; the rest is in cv.json.
-_SHOWN = ("accuracy", "balanced_accuracy", "auc", "mcc", "bias", "rmse", "mae", "r2", "resolution")
+_SHOWN = (
+    *("accuracy", "balanced_accuracy", "auc", "mcc"),
+    *("bias", "rmse", "mae", "r2", "resolution", "relative_bias", "relative_resolution"),
+)
 
 #: The number by which a head is summed up.
 _PRIMARY = ("accuracy", "rmse")
