@@ -83,7 +83,7 @@ class Region(BaseModel):
         n_events: int,
         shape: tuple[int, ...],
     ) -> torch.Tensor:
-        """Return dense images of the region, float32, shape (event, *region).
+        """Return dense images of the region, float32, of the shape of the region.
 
         Args:
             event: event number of each hit, shape (hit,).
