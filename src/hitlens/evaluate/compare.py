@@ -43,7 +43,7 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedComparison:
     """Two methods on the same events, from the same resamplings.
 
     Attributes:
@@ -113,11 +113,11 @@ def compare(
     rng: np.random.Generator,
     n_bootstrap: int,
     level: float,
-) -> Comparison:
+) -> PairedComparison:
     """Return the metrics of two methods and their paired differences; arguments as `measure`."""
     if len(y_true) == 0:
         nothing = tuple(m.result(None) for m in measures)
-        return Comparison(nothing, nothing, nothing)
+        return PairedComparison(nothing, nothing, nothing)
     functions: dict[str, Callable[..., Any]] = {}
     for number, m in enumerate(measures):
         functions |= {f"{number} {kind}": f for kind, f in _on_pairs(m.function).items()}
@@ -130,7 +130,7 @@ def compare(
         )
 
     differences = tuple(m.result(found[f"{number} difference"]) for number, m in enumerate(measures))
-    return Comparison(results("model", model), results("baseline", baseline), differences)
+    return PairedComparison(results("model", model), results("baseline", baseline), differences)
 
 
 def _opened(measure: Measure, interval: Interval, y_true: Array, y_pred: Array) -> Interval:

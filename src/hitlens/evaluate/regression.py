@@ -65,7 +65,7 @@ class Values:
 
 
 @dataclass(frozen=True)
-class Quantity:
+class Component:
     """One component, or several of one unit taken together.
 
     Attributes:
@@ -91,7 +91,7 @@ def evaluate_regression(head: Task, context: Context) -> TaskResult:
     measures = _measures(METRICS, asked, values)
     single = [q for q in asked if len(q.components) == 1]
 
-    def pair(quantity: Quantity) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def pair(quantity: Component) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         k = quantity.components[0]
         return values.y_true[..., k].ravel(), values.y_pred[..., k].ravel()
 
@@ -136,7 +136,7 @@ def pooled_name(columns: tuple[str, ...]) -> str:
     return "_".join(words[0] for words in zip(*parts, strict=True) if len(set(words)) == 1)
 
 
-def quantities(head: Task) -> tuple[Quantity, ...]:
+def quantities(head: Task) -> tuple[Component, ...]:
     """Return each component of a head's target, then those of one unit taken together.
 
     Examples:
@@ -147,15 +147,15 @@ def quantities(head: Task) -> tuple[Quantity, ...]:
     """
     members = head.elements or (head.columns,)
     names = [pooled_name(columns) for columns in zip(*members, strict=True)]
-    found = [Quantity(name, head.units[k], (k,)) for k, name in enumerate(names)]
+    found = [Component(name, head.units[k], (k,)) for k, name in enumerate(names)]
     for unit in dict.fromkeys(head.units):
         same = tuple(k for k, other in enumerate(head.units) if other == unit)
         if len(same) > 1:
-            found.append(Quantity(", ".join(names[k] for k in same), unit, same))
+            found.append(Component(", ".join(names[k] for k in same), unit, same))
     return tuple(found)
 
 
-def shown_quantities(head: Task) -> tuple[Quantity, ...]:
+def shown_quantities(head: Task) -> tuple[Component, ...]:
     """Return a head's quantities, of components with one unit (x and y) only those taken together.
 
     Examples:
@@ -169,7 +169,7 @@ def shown_quantities(head: Task) -> tuple[Quantity, ...]:
     return tuple(q for q in asked if len(q.components) > 1 or q.components[0] not in pooled)
 
 
-def is_relative(quantity: Quantity, values: Values) -> bool:
+def is_relative(quantity: Component, values: Values) -> bool:
     """Return whether errors of a quantity are also given relative to the truth: an energy that is above 0.
 
     Args:
@@ -242,7 +242,7 @@ def _match(
     return metrics.match_sets(y_true, y_pred, scale) if y_true.shape[1] > 1 and len(y_true) else y_pred
 
 
-def _measures(names: Iterable[str], asked: Sequence[Quantity], values: Values) -> list[Measure]:
+def _measures(names: Iterable[str], asked: Sequence[Component], values: Values) -> list[Measure]:
     found = []
     for quantity in asked:
         relative = is_relative(quantity, values)
@@ -250,7 +250,7 @@ def _measures(names: Iterable[str], asked: Sequence[Quantity], values: Values) -
     return found
 
 
-def _measure_of(name: str, quantity: Quantity) -> Measure:
+def _measure_of(name: str, quantity: Component) -> Measure:
     components, function = list(quantity.components), METRICS[name]
 
     def of_values(y: Any, p: Any, weights: Any = None) -> Any:

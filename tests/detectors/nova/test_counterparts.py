@@ -13,13 +13,13 @@ from hitlens.detectors.nova.counterparts import (
     find_counterparts,
 )
 from hitlens.detectors.nova.measures import measure
-from hitlens.detectors.nova.simulate import SimulationConfig
+from hitlens.detectors.nova.simulate import NovaConfig
 from hitlens.workflow.data import read_events
 
 
 @pytest.fixture(scope="module")
 def electrons() -> Counterparts:
-    return find_counterparts(SimulationConfig(), REAL_EVENTS[1])
+    return find_counterparts(NovaConfig(), REAL_EVENTS[1])
 
 
 def test_they_are_of_the_kind_and_charge(electrons: Counterparts) -> None:

@@ -268,9 +268,9 @@ def test_it_is_fast() -> None:
 
 @pytest.mark.slow
 def test_the_laws_hold_after_the_selection() -> None:
-    from hitlens.detectors.nova.simulate import NovaSimulator, SimulationConfig
+    from hitlens.detectors.nova.simulate import NovaSimulator, NovaConfig
 
-    blocks = list(NovaSimulator().blocks(SimulationConfig(), N_DOCUMENTED, seed=2, workers=2))
+    blocks = list(NovaSimulator().blocks(NovaConfig(), N_DOCUMENTED, seed=2, workers=2))
     code, nu, lepton = (
         np.concatenate([block.truth[name].to_numpy() for block in blocks])
         for name in ("interaction", "nuenergy", "lepenergy")

@@ -9,13 +9,13 @@ import pytest
 
 from hitlens.detectors import get_detector
 from hitlens.detectors.nova.interactions import shower_counts, track_counts
-from hitlens.detectors.nova.simulate import BLOCK_EVENTS, NovaSimulator, SimulationConfig, simulate_block
+from hitlens.detectors.nova.simulate import BLOCK_EVENTS, NovaSimulator, NovaConfig, simulate_block
 from hitlens.errors import ConfigError
 from hitlens.events import Events, concat
 
 
-def config(**sections: Any) -> SimulationConfig:
-    return SimulationConfig.model_validate(sections)
+def config(**sections: Any) -> NovaConfig:
+    return NovaConfig.model_validate(sections)
 
 
 def make(n_events: int, seed: int = 1, workers: int = 1, **sections: Any) -> Events:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hitlens.detectors.nova.simulate import SimulationConfig
+from hitlens.detectors.nova.simulate import NovaConfig
 from hitlens.detectors.nova.single_particles import (
     conversion_gap_cm,
     hadronic_energies,
@@ -12,7 +12,7 @@ from hitlens.detectors.nova.single_particles import (
     vertex_columns,
 )
 
-CONFIG = SimulationConfig()
+CONFIG = NovaConfig()
 
 
 def test_muons_far_from_the_readout_and_near_to_it() -> None:
@@ -39,7 +39,7 @@ def test_the_same_seed_shoots_the_same() -> None:
 
 def test_the_gap_of_photons_is_the_setting() -> None:
     assert conversion_gap_cm(CONFIG, n=300) == pytest.approx(49, abs=8)
-    short = SimulationConfig.model_validate({"transport": {"shower": {"conversion": 0.5}}})
+    short = NovaConfig.model_validate({"transport": {"shower": {"conversion": 0.5}}})
     assert conversion_gap_cm(short, n=300) < 30
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from hitlens.detectors import get_detector
 from hitlens.detectors.nova.counterparts import REAL_EVENTS, find_counterparts
-from hitlens.detectors.nova.simulate import NovaSimulator, SimulationConfig, simulate_block
+from hitlens.detectors.nova.simulate import NovaSimulator, NovaConfig, simulate_block
 from hitlens.detectors.nova.validation import (
     KNOWN,
     LEPTON_BINS,
@@ -33,8 +33,8 @@ PAGE = Path(__file__).resolve().parents[3] / "build" / "nova_comparison.html"
 N_EVENTS = 20_000
 
 
-def config(**sections: Any) -> SimulationConfig:
-    return SimulationConfig.model_validate(sections)
+def config(**sections: Any) -> NovaConfig:
+    return NovaConfig.model_validate(sections)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from hitlens.events import Events, concat
 from hitlens.simulate.comparison import PixelMap
 
 if TYPE_CHECKING:
-    from hitlens.detectors.nova.simulate import SimulationConfig
+    from hitlens.detectors.nova.simulate import NovaConfig
 
 Float64 = NDArray[np.float64]
 
@@ -138,7 +138,7 @@ class Counterparts(NamedTuple):
         return self.x.strays + self.y.strays
 
 
-def find_counterparts(config: SimulationConfig, real: RealEvent, seed: int = 1) -> Counterparts:
+def find_counterparts(config: NovaConfig, real: RealEvent, seed: int = 1) -> Counterparts:
     """Simulate events of the kind of a real one and return those of its charge.
 
     Args:

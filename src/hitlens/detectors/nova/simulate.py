@@ -58,7 +58,7 @@ _FIRST_RUN = 10_000
 _LARGEST_RUN = 2_000_000_000
 
 
-class SimulationConfig(Description):
+class NovaConfig(Description):
     """Every setting of the NOvA simulator.
 
     Attributes:
@@ -72,7 +72,7 @@ class SimulationConfig(Description):
         clear_prong_mev: and in ``finalstateprong`` from this much on.
 
     Examples:
-        >>> SimulationConfig.model_validate({"nuisance": {"energy_scale": 1.05}}).nuisance.energy_scale
+        >>> NovaConfig.model_validate({"nuisance": {"energy_scale": 1.05}}).nuisance.energy_scale
         1.05
     """
 
@@ -96,7 +96,7 @@ class _Streams(NamedTuple):
 
 
 def simulate_interactions(
-    config: SimulationConfig,
+    config: NovaConfig,
     interactions: Interactions,
     particles: Particles,
     vertex_cm: Float64,
@@ -148,7 +148,7 @@ def simulate_interactions(
     return pixels, truth
 
 
-def simulate_block(config: SimulationConfig, seed: int, block: int, n_events: int = BLOCK_EVENTS) -> Events:
+def simulate_block(config: NovaConfig, seed: int, block: int, n_events: int = BLOCK_EVENTS) -> Events:
     """Return the first events of one block.
 
     Args:
@@ -178,7 +178,7 @@ def simulate_block(config: SimulationConfig, seed: int, block: int, n_events: in
     return Events(events.images, _with_keys(events.truth, seed, block), events.detector)
 
 
-def _draw(config: SimulationConfig, seed: int, n_events: int, streams: _Streams) -> Events:
+def _draw(config: NovaConfig, seed: int, n_events: int, streams: _Streams) -> Events:
     """Return those of so many interactions that pass the selection."""
     interactions, particles = generate(config.generator, n_events, streams.generator)
     vertex = draw_vertices(config.vertices, n_events, streams.vertices)
@@ -208,11 +208,9 @@ def _with_keys(truth: pl.DataFrame, seed: int, block: int) -> pl.DataFrame:
 class NovaSimulator:
     """Makes NOvA events in blocks; see `hitlens.detector.Simulator`."""
 
-    config = SimulationConfig
+    config = NovaConfig
 
-    def blocks(
-        self, config: SimulationConfig, n_events: int, seed: int, workers: int = 1
-    ) -> Iterator[Events]:
+    def blocks(self, config: NovaConfig, n_events: int, seed: int, workers: int = 1) -> Iterator[Events]:
         """Yield events in order, at most `BLOCK_EVENTS` at a time; the same for any number of workers.
 
         Args:
@@ -241,7 +239,7 @@ class NovaSimulator:
                 for future in waiting:
                     future.cancel()
 
-    def compare(self, events: Events, config: SimulationConfig, real: Events | None = None) -> Comparison:
+    def compare(self, events: Events, config: NovaConfig, real: Events | None = None) -> Comparison:
         """Set simulated events beside the real ones; see `hitlens.detectors.nova.validation.compare`."""
         from hitlens.detectors.nova.validation import compare  # which simulates with this module
 

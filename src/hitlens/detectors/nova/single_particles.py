@@ -14,7 +14,7 @@ from hitlens.simulate.particle_data import masses_gev
 
 if TYPE_CHECKING:
     from hitlens.detectors.nova.response import Pixels
-    from hitlens.detectors.nova.simulate import SimulationConfig
+    from hitlens.detectors.nova.simulate import NovaConfig
 
 Float64 = NDArray[np.float64]
 
@@ -39,7 +39,7 @@ class MuonColumns(NamedTuple):
 
 
 def shoot(
-    config: SimulationConfig, pdg: int, kinetic_gev: float, n: int, vertex_cm: Float64, seed: int = 1
+    config: NovaConfig, pdg: int, kinetic_gev: float, n: int, vertex_cm: Float64, seed: int = 1
 ) -> Pixels:
     """Return the pixels of particles of one kind that start at one place along the beam, within 0.15 rad.
 
@@ -67,7 +67,7 @@ def shoot(
     return _pixels(config, particles, np.tile(vertex_cm, (n, 1)), seed)
 
 
-def _pixels(config: SimulationConfig, particles: Particles, vertex_cm: Float64, seed: int) -> Pixels:
+def _pixels(config: NovaConfig, particles: Particles, vertex_cm: Float64, seed: int) -> Pixels:
     from hitlens.detectors.nova.simulate import simulate_interactions  # which the comparison is a part of
 
     n = len(vertex_cm)
@@ -80,7 +80,7 @@ def _pixels(config: SimulationConfig, particles: Particles, vertex_cm: Float64, 
     return simulate_interactions(quiet, unknown, particles, vertex_cm, seed, transport_rng, readout_rng)[0]
 
 
-def muon_columns(config: SimulationConfig, n: int = 400, seed: int = 1) -> tuple[MuonColumns, MuonColumns]:
+def muon_columns(config: NovaConfig, n: int = 400, seed: int = 1) -> tuple[MuonColumns, MuonColumns]:
     """Return what 3 GeV muons leave far from the readout and near to it: view x and view y of the same muons.
 
     Args:
@@ -112,7 +112,7 @@ def _columns(pixels: Pixels, view: int, n: int) -> MuonColumns:
     )
 
 
-def conversion_gap_cm(config: SimulationConfig, n: int = 500, seed: int = 1) -> float:
+def conversion_gap_cm(config: NovaConfig, n: int = 500, seed: int = 1) -> float:
     """Return the mean way along the beam from the start of 1 GeV photons to their first hit, cm.
 
     Args:
@@ -127,7 +127,7 @@ def conversion_gap_cm(config: SimulationConfig, n: int = 500, seed: int = 1) -> 
     return float(planes.mean() * FAR_DETECTOR.plane_cm)
 
 
-def vertex_columns(config: SimulationConfig, n: int = 1000, seed: int = 1) -> NDArray[np.int64]:
+def vertex_columns(config: NovaConfig, n: int = 1000, seed: int = 1) -> NDArray[np.int64]:
     """Return the column in which the vertex lies, of interactions with enough hits.
 
     Args:
@@ -146,7 +146,7 @@ def vertex_columns(config: SimulationConfig, n: int = 1000, seed: int = 1) -> ND
     return planes[seen] // 2
 
 
-def hadronic_energies(config: SimulationConfig, n: int = 4000, seed: int = 1) -> tuple[Float64, Float64]:
+def hadronic_energies(config: NovaConfig, n: int = 4000, seed: int = 1) -> tuple[Float64, Float64]:
     """Return visible and true energy of hadrons, GeV: charged currents of muon neutrinos without the muon.
 
     Args:

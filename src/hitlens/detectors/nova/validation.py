@@ -35,7 +35,7 @@ from hitlens.simulate.comparison import Comparison, PixelMap, Quantity, Spectrum
 from hitlens.simulate.matter import MASSES_MEV, MUON, PROTON, mean_range_cm
 
 if TYPE_CHECKING:
-    from hitlens.detectors.nova.simulate import SimulationConfig
+    from hitlens.detectors.nova.simulate import NovaConfig
 
 Float64 = NDArray[np.float64]
 
@@ -77,7 +77,7 @@ NU_BINS = 8.22, (3339, 1887, 1016, 387, 194, 81, 48, 16, 16, 16)
 LEPTON_BINS = 3.72, (3650, 1058, 811, 652, 317, 194, 106, 88, 53, 35, 18, 18)
 
 
-def compare(events: Events, config: SimulationConfig, real: Events | None = None) -> Comparison:
+def compare(events: Events, config: NovaConfig, real: Events | None = None) -> Comparison:
     """Return everything the comparison page shows.
 
     Args:
@@ -166,7 +166,7 @@ def _share(name: str, real: float, values: NDArray[np.bool_]) -> Quantity:
     )
 
 
-def image_quantities(events: Events, config: SimulationConfig) -> tuple[Quantity, ...]:
+def image_quantities(events: Events, config: NovaConfig) -> tuple[Quantity, ...]:
     """Return what is known of all images: where they begin, where they are centred, what hits look like.
 
     Args:
@@ -207,7 +207,7 @@ def _median_cells(view: Sparse) -> Float64:
     return medians
 
 
-def response_quantities(config: SimulationConfig) -> tuple[Quantity, ...]:
+def response_quantities(config: NovaConfig) -> tuple[Quantity, ...]:
     """Return what is known of muons, protons and hadrons in the detector.
 
     Args:
