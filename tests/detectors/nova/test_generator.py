@@ -268,7 +268,7 @@ def test_it_is_fast() -> None:
 
 @pytest.mark.slow
 def test_the_laws_hold_after_the_selection() -> None:
-    from hitlens.detectors.nova.simulate import NovaSimulator, NovaConfig
+    from hitlens.detectors.nova.simulate import NovaConfig, NovaSimulator
 
     blocks = list(NovaSimulator().blocks(NovaConfig(), N_DOCUMENTED, seed=2, workers=2))
     code, nu, lepton = (

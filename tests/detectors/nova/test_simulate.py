@@ -9,7 +9,7 @@ import pytest
 
 from hitlens.detectors import get_detector
 from hitlens.detectors.nova.interactions import shower_counts, track_counts
-from hitlens.detectors.nova.simulate import BLOCK_EVENTS, NovaSimulator, NovaConfig, simulate_block
+from hitlens.detectors.nova.simulate import BLOCK_EVENTS, NovaConfig, NovaSimulator, simulate_block
 from hitlens.errors import ConfigError
 from hitlens.events import Events, concat
 

@@ -8,7 +8,7 @@ import pytest
 
 from hitlens.detectors import get_detector
 from hitlens.detectors.nova.counterparts import REAL_EVENTS, find_counterparts
-from hitlens.detectors.nova.simulate import NovaSimulator, NovaConfig, simulate_block
+from hitlens.detectors.nova.simulate import NovaConfig, NovaSimulator, simulate_block
 from hitlens.detectors.nova.validation import (
     KNOWN,
     LEPTON_BINS,
