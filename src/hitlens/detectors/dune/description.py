@@ -166,7 +166,7 @@ SLICES = (
 )
 
 _CVN = "DUNE CVN (dune-cvn, arXiv:2006.15052)"
-_TRAINED = "trained on about three million simulated events"
+_TRAINED = "trained on millions of simulated events"
 
 PUBLISHED = (
     PublishedResult(
