@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import polars as pl
 import pytest
@@ -158,13 +156,3 @@ def test_images_of_another_shape_are_refused() -> None:
         summarise(events, demo((5, 4)))
     with pytest.raises(DataError, match="'v1' is missing"):
         summarise(events, demo((4, 4), (4, 4)))
-
-
-@pytest.mark.slow
-def test_maps_of_16000_pixels_are_summarised_fast() -> None:
-    detector = demo((100, 80), (100, 80))
-    events = flat(make(detector, 2000, density=0.01))
-    summarise(events, detector)
-    started = time.perf_counter()
-    summarise(events, detector)
-    assert 2000 / (time.perf_counter() - started) > 20_000

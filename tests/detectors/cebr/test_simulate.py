@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
@@ -248,12 +247,3 @@ def test_an_error_in_a_block_ends_the_others() -> None:
     blocks = CebrSimulator().blocks(config(nuisance={"light_yield_scale": 50.0}), 10 * BLOCK_EVENTS, 1, 2)
     with pytest.raises(ConfigError):
         next(blocks)
-
-
-@pytest.mark.slow
-def test_twenty_thousand_events_a_second_on_two_cores() -> None:
-    make(100)  # compiles
-    start = time.process_time()
-    make(40_000)
-    seconds_of_one_core = time.process_time() - start
-    assert 40_000 / (seconds_of_one_core / 2) > 20_000

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
@@ -188,13 +187,3 @@ def test_the_detector_knows_its_simulator() -> None:
     simulator = get_detector("nova").simulator
     assert simulator is not None
     assert isinstance(simulator(), NovaSimulator)
-
-
-@pytest.mark.slow
-def test_speed() -> None:
-    simulate_block(config(), 1, 0)  # compiles
-    start = time.process_time()
-    for block in range(4):
-        simulate_block(config(), 5, block)
-    per_core = 4 * BLOCK_EVENTS / (time.process_time() - start)
-    assert per_core > 500, f"{per_core:.0f} events/s a core"
