@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from scipy import sparse
 
+from hitlens.datasets.duplicates import find_duplicates
 from hitlens.datasets.inspection import inspect_events
 from hitlens.detector import ReadReport
 from hitlens.detectors import get_detector
@@ -193,3 +194,21 @@ def test_what_the_reader_found_odd_is_said(make_cebr):
     report = inspect_events([make_cebr(20)], CEBR, read_report=said)
     assert "The reader says: a0.h5: 3 events have interaction code 17." in report.warnings
     assert any("2 more things" in warning for warning in report.warnings)
+
+
+def test_sparse_views_are_never_made_dense(two_views, make_two_views, monkeypatch):
+    events = make_two_views(120)
+    images = {name: view.tolil() for name, view in events.images.items()}
+    for view in images.values():
+        view[7] = view[3]
+    copies = {name: sparse.csr_array(view) for name, view in images.items()}
+
+    def refuse(*arguments, **options):
+        raise AssertionError("a sparse view was made dense")
+
+    for name in ("toarray", "todense", "argmax"):
+        monkeypatch.setattr(sparse.csr_array, name, refuse)
+    report = inspect_events(blocks(Events(copies, events.truth, "two_views"), 50), two_views)
+    assert [group.positions for group in report.image_duplicates] == [(3, 7)]
+    assert [view.n_hit_events for view in report.views] == [120, 120]
+    assert find_duplicates(Events(copies, events.truth, "two_views")) == [(3, 7)]
