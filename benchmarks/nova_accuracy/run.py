@@ -115,15 +115,18 @@ def seed_columns(seeds: dict[str, Predictions], test: pl.DataFrame, key: list[st
     columns: dict[str, dict[str, NDArray[np.float64]]] = {}
     for name, predictions in seeds.items():
         chosen = predictions.split("test")
-        if not chosen.table.select(key).equals(test.select(key)):
-            raise DataError(f"seed_{name} was tested on other events than {DEFAULT}.")
         head = chosen.heads[0]
         outputs = chosen.output_columns(head)
-        if head.is_classification:
-            scores = chosen.table.select(outputs[:-1]).to_numpy().astype(np.float64)
-            columns[name] = {name: scores[:, 0] if head.kind == "binary" else scores}
-        else:
-            columns[name] = {head.target_columns[0]: chosen.table[outputs[0]].to_numpy()}
+        outputs = outputs[:-1] if head.is_classification else outputs
+        # A task alone has no answer for events it is not defined for; those are not evaluated either.
+        found = test.select(key).join(
+            chosen.table.select(*key, *outputs), on=key, how="left", maintain_order="left"
+        )
+        if found[outputs[0]].is_not_null().sum() < len(chosen):
+            raise DataError(f"seed_{name} was tested on other events than {DEFAULT}.")
+        values = found.select(pl.col(outputs).cast(pl.Float64).fill_null(float("nan"))).to_numpy()
+        output = name if head.is_classification else head.target_columns[0]
+        columns[name] = {output: values if head.kind == "multiclass" else values[:, 0]}
     return BaselineColumns("seed", "the seed's network", np.arange(len(test)), columns)
 
 
