@@ -154,9 +154,9 @@ def evaluate_folds(
         evaluate(one, detector, config, baselines=beside)
         for one, beside in zip(repeats, baselines, strict=True)
     ]
-    # Of a fold only the values are used, not their intervals.
-    quick = config.model_copy(update={"n_bootstrap": 20, "n_bootstrap_slices": 20})
-    parts = [[evaluate(one, detector, quick) for one in repeat] for repeat in folds]
+    # Of a fold only the values are used, neither intervals nor slices.
+    quick, plain = config.model_copy(update={"n_bootstrap": 20}), detector.model_copy(update={"slices": ()})
+    parts = [[evaluate(one, plain, quick) for one in repeat] for repeat in folds]
     heads = []
     for number, head in enumerate(whole[0].tasks):
         mine = [one.tasks[number] for one in whole]
