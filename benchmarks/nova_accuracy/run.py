@@ -227,7 +227,7 @@ def main() -> None:
     seeds = {
         name: read_predictions(path / runs.PREDICTIONS) for name, path in zip(SEEDS, needed[1:], strict=True)
     }
-    if not (needed[0] / "report.html").is_file():
+    if not (needed[0] / "metrics.json").is_file():
         evaluate_run(needed[0])
     results = side_by_side(default, seeds, default.split("validation").truth())
     text = "\n".join(table(results, options.folder))
