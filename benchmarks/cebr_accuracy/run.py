@@ -116,15 +116,10 @@ def read_config(source: Path | str, overrides: Sequence[str] = ()) -> RunConfig:
     return config
 
 
-def finished(folder: Path) -> bool:
-    """Whether a run folder holds a finished run."""
-    return (folder / runs.PROVENANCE).is_file() and runs.read_provenance(folder)["status"] == "finished"
-
-
 def run_recipe(name: str, data: Path, folder: Path, *, force: bool) -> Results:
     """Train and evaluate one recipe, or read what is there."""
     config = read_config(f"cebr/{name}", [f"data.files=['{data}']"])
-    if force or not finished(folder):
+    if force or not runs.is_finished(folder):
         unfinished = (folder / runs.PROVENANCE).is_file() and not force
         train(config, folder, resume=unfinished, force=force, progress=False)
     try:
@@ -206,7 +201,7 @@ def main() -> None:
     done = {
         name: read_results(options.folder / name / "metrics.json")
         for name in RECIPES
-        if finished(options.folder / name)
+        if runs.is_finished(options.folder / name)
     }
     text = "\n".join(table(done, options.folder))
     (HERE / "RESULTS.md").write_text(text)

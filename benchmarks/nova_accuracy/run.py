@@ -77,14 +77,9 @@ def read_config(source: Path | str, overrides: Sequence[str] = ()) -> RunConfig:
     return config
 
 
-def finished(folder: Path) -> bool:
-    """Whether a run folder holds a finished run."""
-    return (folder / runs.PROVENANCE).is_file() and runs.read_provenance(folder)["status"] == "finished"
-
-
 def run_recipe(name: str, data: Path, folder: Path, *, force: bool) -> Predictions:
     """Train one recipe, or read what is there."""
-    if force or not finished(folder):
+    if force or not runs.is_finished(folder):
         unfinished = (folder / runs.PROVENANCE).is_file() and not force
         config = read_config(f"nova/{name}", [f"data.files=['{data}']"])
         train(config, folder, resume=unfinished, force=force, progress=False)
@@ -221,7 +216,7 @@ def main() -> None:
         recipe = name if name == DEFAULT else f"seed_{name}"
         run_recipe(recipe, data, options.folder / recipe, force=options.force)
     needed = [options.folder / DEFAULT, *(options.folder / f"seed_{name}" for name in SEEDS)]
-    if not all(map(finished, needed)):
+    if not all(map(runs.is_finished, needed)):
         return
     default = read_predictions(needed[0] / runs.PREDICTIONS)
     seeds = {

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import IO
 
 import pytest
 
-from hitlens.io.atomic import files_written_whole, remove, written_whole
+from hitlens.errors import DataError
+from hitlens.io.atomic import PendingFile, files_written_whole, remove, written_whole
 
 
 def test_the_name_appears_at_the_end(tmp_path: Path) -> None:
@@ -45,3 +47,31 @@ def test_files_come_together_and_old_ones_go(tmp_path: Path) -> None:
         raise ValueError("no")
     assert (folder / "1").read_text() == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["parts"]
+
+
+def pending(path: Path) -> PendingFile[IO[str]]:
+    return PendingFile(path, lambda partial: partial.open("w"), "Writer")
+
+
+def test_a_pending_file_has_its_name_when_it_is_closed(tmp_path: Path) -> None:
+    one = pending(tmp_path / "new" / "a")
+    one.open().write("all")
+    one.n_events = 3
+    assert not one.path.exists()
+    one.close(None, None, None)
+    assert one.path.read_text() == "all"
+    with pytest.raises(DataError, match="A Writer must be used in a 'with' block"):
+        _ = one.file
+
+
+def test_a_pending_file_without_events_or_after_an_exception_leaves_nothing(tmp_path: Path) -> None:
+    one = pending(tmp_path / "a")
+    one.open()
+    with pytest.raises(DataError, match="there were no events"):
+        one.close(None, None, None)
+    other = pending(tmp_path / "b")
+    other.open()
+    other.n_events = 3
+    problem = ValueError("no")
+    other.close(ValueError, problem, problem.__traceback__)
+    assert not list(tmp_path.iterdir())

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from hitlens.detector import Detector
-from hitlens.errors import DataError, FileFormatError, NotFoundError
+from hitlens.errors import DataError, NotFoundError
 from hitlens.evaluate.baselines import BaselineColumns
 from hitlens.evaluate.config import EvaluateConfig
+from hitlens.evaluate.documents import read_document, write_document
 from hitlens.evaluate.evaluation import evaluate
 from hitlens.evaluate.predictions import Predictions
 from hitlens.evaluate.results import BaselineResult, MetricResult, Results, TaskResult
-from hitlens.io.atomic import written_whole
 from hitlens.metrics.interval import Interval
 
 #: Version of cv.json. 1: first.
@@ -240,16 +239,8 @@ _ADAPTER: TypeAdapter[CrossValidation] = TypeAdapter(CrossValidation)
 
 
 def write_cross_validation(found: CrossValidation, path: Path) -> Path:
-    """Write cv.json, whole or not at all.
-
-    Returns:
-        The path.
-    """
-    content = {"version": FORMAT_VERSION, **_ADAPTER.dump_python(found, mode="json")}
-    text = json.dumps(content, allow_nan=False, indent=1)
-    with written_whole(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
-    return path
+    """Write cv.json, whole or not at all; return its path."""
+    return write_document(found, _ADAPTER, FORMAT_VERSION, path)
 
 
 def read_cross_validation(path: Path) -> CrossValidation:
@@ -257,18 +248,7 @@ def read_cross_validation(path: Path) -> CrossValidation:
 
     Raises:
         NotFoundError: no such file.
-        FileFormatError: the file is damaged or of a newer version.
+        FileFormatError: the file is damaged or of another version.
     """
-    if not path.is_file():
-        raise NotFoundError(f"No cross-validation '{path}'. 'hitlens crossvalidate' writes it.")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        version = content.pop("version")
-        if version == FORMAT_VERSION:
-            return _ADAPTER.validate_python(content)
-    except (ValueError, KeyError, AttributeError, TypeError, ValidationError) as error:
-        reason = str(error).split("\n")[0]
-        raise FileFormatError(f"does not hold a cross-validation of hitlens ({reason}).", path=path) from None
-    raise FileFormatError(
-        f"has version {version}; this hitlens reads {FORMAT_VERSION}. Install a newer hitlens.", path=path
-    )
+    made_by = "'hitlens crossvalidate'"
+    return read_document(_ADAPTER, FORMAT_VERSION, path, what="a cross-validation", made_by=made_by)

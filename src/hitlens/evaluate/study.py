@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,17 +9,17 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from hitlens.detector import Detector, SliceVariable
-from hitlens.errors import ConfigError, DataError, FileFormatError, NotFoundError, choose_from
+from hitlens.errors import ConfigError, DataError, choose_from
 from hitlens.evaluate.baselines import BaselineColumns
 from hitlens.evaluate.classification import BASELINE_CUT
 from hitlens.evaluate.config import EvaluateConfig
+from hitlens.evaluate.documents import read_document, write_document
 from hitlens.evaluate.evaluation import evaluate
 from hitlens.evaluate.predictions import Predictions
 from hitlens.evaluate.results import Histogram, MetricResult, Reading, SliceResult, TaskResult
-from hitlens.io.atomic import written_whole
 
 #: Version of study.json. 1: first.
 FORMAT_VERSION = 1
@@ -283,16 +282,8 @@ _ADAPTER: TypeAdapter[StudyResults] = TypeAdapter(StudyResults)
 
 
 def write_study(study: StudyResults, path: Path) -> Path:
-    """Write study.json, whole or not at all.
-
-    Returns:
-        The path.
-    """
-    content = {"version": FORMAT_VERSION, **_ADAPTER.dump_python(study, mode="json")}
-    text = json.dumps(content, allow_nan=False, indent=1)
-    with written_whole(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
-    return path
+    """Write study.json, whole or not at all; return its path."""
+    return write_document(study, _ADAPTER, FORMAT_VERSION, path)
 
 
 def read_study(path: Path) -> StudyResults:
@@ -300,18 +291,6 @@ def read_study(path: Path) -> StudyResults:
 
     Raises:
         NotFoundError: no such file.
-        FileFormatError: the file is damaged or of a newer version.
+        FileFormatError: the file is damaged or of another version.
     """
-    if not path.is_file():
-        raise NotFoundError(f"No study '{path}'. A finished study writes it.")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        version = content.pop("version")
-        if version == FORMAT_VERSION:
-            return _ADAPTER.validate_python(content)
-    except (ValueError, KeyError, AttributeError, TypeError, ValidationError) as error:
-        reason = str(error).split("\n")[0]
-        raise FileFormatError(f"does not hold a study of hitlens ({reason}).", path=path) from None
-    raise FileFormatError(
-        f"has version {version}; this hitlens reads {FORMAT_VERSION}. Install a newer hitlens.", path=path
-    )
+    return read_document(_ADAPTER, FORMAT_VERSION, path, what="a study", made_by="A finished study")

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from hitlens.errors import DataError
+
+
+class Closable(Protocol):
+    """What an open file has."""
+
+    def close(self) -> None:
+        """Close it."""
+        ...
+
+
+File = TypeVar("File", bound=Closable)
 
 
 def temporary_name(path: Path) -> Path:
@@ -53,6 +67,61 @@ def written_whole(path: Path | str) -> Iterator[Path]:
     except BaseException:
         remove(partial)
         raise
+
+
+class PendingFile(Generic[File]):
+    """A file that a writer fills block by block, and that has its name only if the writer is left well.
+
+    Args:
+        path: final name; a file that exists is replaced.
+        opener: opens the file at the temporary name it is given.
+        writer: name of the class that uses this, for messages.
+
+    Attributes:
+        n_events: events written so far; the writer counts them.
+    """
+
+    def __init__(self, path: Path | str, opener: Callable[[Path], File], writer: str) -> None:
+        self.path = Path(path)
+        self.n_events = 0
+        self._opener = opener
+        self._writer = writer
+        self._stack = ExitStack()
+        self._file: File | None = None
+
+    def open(self) -> File:
+        """Open the file under its temporary name."""
+        partial = self._stack.enter_context(written_whole(self.path))
+        self._file = self._stack.enter_context(closing(self._opener(partial)))
+        return self._file
+
+    @property
+    def file(self) -> File:
+        """The open file.
+
+        Raises:
+            DataError: it is not open.
+        """
+        if self._file is None:
+            raise DataError(f"A {self._writer} must be used in a 'with' block.")
+        return self._file
+
+    def close(self, *exc: Any) -> None:
+        """Close the file and give it its name; remove it after an exception.
+
+        Args:
+            exc: what ``__exit__`` was given.
+
+        Raises:
+            DataError: no events were written.
+        """
+        self._file = None
+        if exc[0] is not None or self.n_events:
+            self._stack.__exit__(*exc)
+            return
+        problem = DataError(f"Nothing to write to '{self.path}': there were no events.")
+        self._stack.__exit__(DataError, problem, None)
+        raise problem
 
 
 @contextmanager

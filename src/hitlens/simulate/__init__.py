@@ -1,6 +1,7 @@
 """Physics shared by detectors: particles, kinematics, transport through matter, light, compiled kernels."""
 
 __all__ = [
+    "blocks",
     "cells",
     "comparison",
     "compile",

@@ -221,7 +221,7 @@ def _train_fold(
     config: CrossValidationConfig, repeat: int, fold: int, folder: Path, *, progress: bool
 ) -> None:
     begun = (folder / runs.PROVENANCE).is_file()
-    if begun and runs.read_provenance(folder).get("status") == "finished":
+    if runs.is_finished(folder):
         remove(folder / "checkpoints")
         return
     log.info("repeat %d of %d, fold %d of %d", repeat + 1, config.repeats, fold + 1, config.folds)
@@ -230,7 +230,7 @@ def _train_fold(
             f"The cross-validation was interrupted in repeat {repeat + 1}, fold {fold + 1}. --resume "
             "continues it there."
         )
-    # A finished training is not resumed, and one checkpoint an epoch of many models is much.
+    # A finished training is not resumed, and checkpoints of many models are much.
     remove(folder / "checkpoints")
 
 

@@ -44,7 +44,7 @@ def check_run(folder: Path, *, resume: bool, force: bool) -> None:
     if resume:
         if not provenance.is_file():
             raise RunError(f"{folder} holds no run to resume. Leave out --resume to start one.")
-        if read_provenance(folder).get("status") == "finished":
+        if is_finished(folder):
             raise RunError(
                 f"The run in {folder} is finished. Choose another folder, or --force to start over."
             )
@@ -84,6 +84,16 @@ def read_provenance(folder: Path) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise RunError(f"{folder} is not a run of hitlens: {PROVENANCE} holds no record.")
     return record
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a folder holds a run whose training came to its end.
+
+    Examples:
+        >>> is_finished(Path("no such folder"))
+        False
+    """
+    return (folder / PROVENANCE).is_file() and read_provenance(folder).get("status") == "finished"
 
 
 def write_provenance(folder: Path, record: Mapping[str, Any]) -> None:

@@ -229,7 +229,7 @@ def _open_study(config: StudyConfig, folder: Path, *, resume: bool, force: bool)
 
 def _train_variant(name: str, config: RunConfig, folder: Path, *, progress: bool) -> None:
     begun = (folder / runs.PROVENANCE).is_file()
-    if begun and runs.read_provenance(folder).get("status") == "finished":
+    if runs.is_finished(folder):
         return
     if train(config, folder, resume=begun, progress=progress).interrupted:
         raise RunError(f"The study was interrupted in variant '{name}'. --resume continues it.")

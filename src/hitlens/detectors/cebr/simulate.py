@@ -10,9 +10,8 @@ events whatever the number of workers, and fewer events are the first ones of mo
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from hitlens.detectors.cebr.response import Bremsstrahlung, Range, Sample, SimulationConfig
 from hitlens.errors import ConfigError
 from hitlens.events import Events
+from hitlens.simulate.blocks import simulate_blocks
 from hitlens.simulate.comparison import Comparison
 from hitlens.simulate.light import Float64, sum_spots
 
@@ -327,22 +327,8 @@ class CebrSimulator:
         Raises:
             ConfigError: n_events, seed or workers out of range, or a count too large for the image.
         """
-        for name, value, low in (("n_events", n_events, 1), ("seed", seed, 0), ("workers", workers, 1)):
-            if value < low:
-                raise ConfigError(f"{name} must be at least {low}. Got {value}.")
-        sizes = [min(BLOCK_EVENTS, n_events - start) for start in range(0, n_events, BLOCK_EVENTS)]
-        waiting: deque[Future[Events]] = deque()
-        with ThreadPoolExecutor(workers) as pool:
-            try:
-                for block, size in enumerate(sizes):
-                    waiting.append(pool.submit(simulate_block, config, seed, block, size))
-                    if len(waiting) > workers + 1:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                for future in waiting:
-                    future.cancel()
+        make = partial(simulate_block, config, seed)
+        return simulate_blocks(make, n_events, seed, workers, BLOCK_EVENTS)
 
     def compare(self, events: Events, config: SimulationConfig, real: Events | None = None) -> Comparison:
         """Set simulated events beside the real ones; see `hitlens.detectors.cebr.validation.compare`."""

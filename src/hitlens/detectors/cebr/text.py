@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import IO
 
 from hitlens.detectors.cebr.truth import SHAPE, counts_of, find_faults, truth_table, values_of
-from hitlens.errors import DataError
 from hitlens.events import Events
-from hitlens.io.atomic import remove, temporary_name
+from hitlens.io.atomic import PendingFile
 from hitlens.io.text import Problem, Rows, TableFormat, format_rows, open_for_text, read_rows
 
 N_PIXELS, N_VALUES = 256, 6
@@ -56,28 +55,16 @@ class TextWriter:
     """
 
     def __init__(self, path: Path | str, *, gzipped: bool = False) -> None:
-        self.path = Path(path)
-        self._gzipped = gzipped
-        self._partial = temporary_name(self.path)
-        self._file: IO[bytes] | None = None
-        self._n_written = 0
+        self._pending: PendingFile[IO[bytes]] = PendingFile(
+            path, lambda partial: open_for_text(partial, gzipped=gzipped), "TextWriter"
+        )
 
     def __enter__(self) -> TextWriter:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open_for_text(self._partial, gzipped=self._gzipped)
+        self._pending.open()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        try:
-            if self._file is not None:
-                self._file.close()
-            if exc[0] is None and not self._n_written:
-                raise DataError(f"Nothing to write to '{self.path}': there were no events.")
-            if exc[0] is None:
-                self._partial.replace(self.path)
-        finally:
-            self._file = None
-            remove(self._partial)
+        self._pending.close(*exc)
 
     def write(self, events: Events) -> None:
         """Append events.
@@ -85,8 +72,7 @@ class TextWriter:
         Raises:
             DataError: events that this layout cannot hold.
         """
-        if self._file is None:
-            raise DataError("A TextWriter must be used in a 'with' block.")
+        file = self._pending.file
         counts = counts_of(events).reshape(len(events), N_PIXELS)
-        self._file.write(format_rows(counts, values_of(events)))
-        self._n_written += len(events)
+        file.write(format_rows(counts, values_of(events)))
+        self._pending.n_events += len(events)

@@ -6,9 +6,8 @@ events whatever the number of workers, and fewer events are the first ones of mo
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -42,6 +41,7 @@ from hitlens.detectors.nova.response import (
 )
 from hitlens.errors import ConfigError
 from hitlens.events import Events, concat
+from hitlens.simulate.blocks import simulate_blocks
 from hitlens.simulate.comparison import Comparison
 from hitlens.simulate.transport import Transport
 
@@ -222,22 +222,8 @@ class NovaSimulator:
         Raises:
             ConfigError: n_events, seed or workers out of range, or hardly an event passes the selection.
         """
-        for name, value, low in (("n_events", n_events, 1), ("seed", seed, 0), ("workers", workers, 1)):
-            if value < low:
-                raise ConfigError(f"{name} must be at least {low}. Got {value}.")
-        sizes = [min(BLOCK_EVENTS, n_events - start) for start in range(0, n_events, BLOCK_EVENTS)]
-        waiting: deque[Future[Events]] = deque()
-        with ThreadPoolExecutor(workers) as pool:
-            try:
-                for block, size in enumerate(sizes):
-                    waiting.append(pool.submit(simulate_block, config, seed, block, size))
-                    if len(waiting) > workers + 1:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                for future in waiting:
-                    future.cancel()
+        make = partial(simulate_block, config, seed)
+        return simulate_blocks(make, n_events, seed, workers, BLOCK_EVENTS)
 
     def compare(self, events: Events, config: NovaConfig, real: Events | None = None) -> Comparison:
         """Set simulated events beside the real ones; see `hitlens.detectors.nova.validation.compare`."""

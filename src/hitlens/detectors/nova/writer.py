@@ -21,7 +21,7 @@ from hitlens.detectors.nova.members import (
 )
 from hitlens.errors import DataError, choose_from
 from hitlens.events import Events, Images
-from hitlens.io.atomic import remove, temporary_name
+from hitlens.io.atomic import PendingFile
 
 #: Events a chunk of pixels, 0.25 MB: reading event by event, as notebooks do, finds them in h5py's cache.
 CHUNK = 16
@@ -41,18 +41,16 @@ class NovaFileWriter:
     """
 
     def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
-        self._partial = temporary_name(self.path)
-        self._file: h5py.File | None = None
-        self._n_written = 0
+        self._pending: PendingFile[h5py.File] = PendingFile(
+            path, lambda partial: h5py.File(partial, "w"), "NovaFileWriter"
+        )
 
     def __enter__(self) -> NovaFileWriter:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = h5py.File(self._partial, "w")
-        self._file.create_dataset(
+        file = self._pending.open()
+        file.create_dataset(
             PIXELS, shape=(0, N_VALUES), maxshape=(None, N_VALUES), chunks=(CHUNK, N_VALUES), dtype="uint8"
         )
-        group = self._file.create_group(TRUTH_GROUP)
+        group = file.create_group(TRUTH_GROUP)
         for member in MEMBERS:
             group.create_dataset(
                 member.name, shape=(0, 1), maxshape=(None, 1), chunks=(_COLUMN_CHUNK, 1), dtype=member.dtype
@@ -60,16 +58,7 @@ class NovaFileWriter:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        try:
-            if self._file is not None:
-                self._file.close()
-            if exc[0] is None and not self._n_written:
-                raise DataError(f"Nothing to write to '{self.path}': there were no events.")
-            if exc[0] is None:
-                self._partial.replace(self.path)
-        finally:
-            self._file = None
-            remove(self._partial)
+        self._pending.close(*exc)
 
     def write(self, events: Events) -> None:
         """Append events.
@@ -77,21 +66,20 @@ class NovaFileWriter:
         Raises:
             DataError: events that this layout cannot hold.
         """
-        if self._file is None:
-            raise DataError("A NovaFileWriter must be used in a 'with' block.")
+        file = self._pending.file
         views = [_view(events, name) for name in VIEW_NAMES]
         columns = {member.name: _column(events.truth, member) for member in MEMBERS}
-        first, end = self._n_written, self._n_written + len(events)
+        first, end = self._pending.n_events, self._pending.n_events + len(events)
         for name, values in columns.items():
-            dataset = self._file[TRUTH_GROUP][name]
+            dataset = file[TRUTH_GROUP][name]
             dataset.resize(end, axis=0)
             dataset[first:end] = values
-        self._file[PIXELS].resize(end, axis=0)
+        file[PIXELS].resize(end, axis=0)
         for start in range(0, len(events), _STRETCH):
             stop = min(start + _STRETCH, len(events))
             rows = np.concatenate([_dense(view, start, stop) for view in views], axis=1)
-            self._file[PIXELS][first + start : first + stop] = rows
-        self._n_written = end
+            file[PIXELS][first + start : first + stop] = rows
+        self._pending.n_events = end
 
 
 def _view(events: Events, name: str) -> Images:
