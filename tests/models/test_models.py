@@ -9,6 +9,7 @@ from torch import nn
 from hitlens.detector import View
 from hitlens.errors import ConfigError, NotFoundError
 from hitlens.models import MODELS, build_network
+from hitlens.models.preprocessing import in_fast_layout
 
 SQUARE = View(name="anode", shape=(16, 16), axes=("x", "y"), pitch_mm=(3, 3), unit="photons")
 OBLONG = View(name="side", shape=(10, 14), axes=("plane", "cell"), pitch_mm=(1, 1), unit="counts")
@@ -162,22 +163,30 @@ def test_a_shared_tower_needs_views_of_one_shape() -> None:
 @pytest.mark.parametrize("name", [name for name in MODELS if 3 not in MODELS[name].n_axes])
 def test_flat_networks_refuse_volumes(name: str) -> None:
     with pytest.raises(
-        ConfigError, match=rf"{name} takes no view of 3 axes; 'tank' .*do: volume_cnn, dense, logistic"
+        ConfigError, match=rf"{name} takes no view of 3 axes; 'tank' .*do: residual_cnn, dense, logistic"
     ):
         build_network(name, {}, (TANK,), 1, 1)
 
 
-def test_a_network_for_volumes_refuses_flat_views() -> None:
-    with pytest.raises(ConfigError, match=r"volume_cnn takes no view of 2 axes; 'anode' .*residual_cnn"):
-        build_network("volume_cnn", {}, (SQUARE,), 1, 1)
+def test_stages_without_their_blocks_are_refused() -> None:
     with pytest.raises(ConfigError, match="features and blocks must be as many: 2, 3"):
-        build_network("volume_cnn", {"features": [4, 8]}, (TANK,), 1, 1)
+        build_network("residual_cnn", {"features": [4, 8]}, (TANK,), 1, 1)
+
+
+def test_flat_views_and_volumes_may_stand_side_by_side() -> None:
+    network = in_fast_layout(build_network("residual_cnn", {"stem_stride": 2}, (SQUARE, TANK), 1, 2))
+    outputs = network(inputs((SQUARE, TANK), 3))
+    outputs.sum().backward()
+    assert outputs.shape == (3, 2)
+    layouts = {weights.ndim: weights for weights in network.parameters()}
+    assert layouts[4].is_contiguous(memory_format=torch.channels_last)
+    assert layouts[5].is_contiguous(memory_format=torch.channels_last_3d)
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3])
 def test_a_volume_keeps_its_places_at_any_stride(stride: int) -> None:
     settings = {"stem_stride": stride, "features": [4, 8], "blocks": [1, 1]}
-    network = build_network("volume_cnn", settings, (TANK, BLOCK), 2, 3).eval()
+    network = build_network("residual_cnn", settings, (TANK, BLOCK), 2, 3).eval()
     images = inputs((TANK, BLOCK), 2, 2)
     with torch.no_grad():
         before = network(images)

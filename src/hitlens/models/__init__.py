@@ -14,7 +14,6 @@ from hitlens.models.dense import Dense, DenseConfig, Logistic, LogisticConfig
 from hitlens.models.plain_cnn import PlainCnn, PlainCnnConfig
 from hitlens.models.residual_cnn import ResidualCnn, ResidualCnnConfig
 from hitlens.models.two_branch_cnn import TwoBranchCnn, TwoBranchCnnConfig
-from hitlens.models.volume_cnn import VolumeCnn, VolumeCnnConfig
 
 __all__ = [
     "MODELS",
@@ -29,8 +28,6 @@ __all__ = [
     "ResidualCnnConfig",
     "TwoBranchCnn",
     "TwoBranchCnnConfig",
-    "VolumeCnn",
-    "VolumeCnnConfig",
     "build_network",
 ]
 
@@ -50,10 +47,9 @@ class Architecture:
 
 #: Every architecture, by name.
 MODELS = {
-    "residual_cnn": Architecture(ResidualCnn, ResidualCnnConfig),
+    "residual_cnn": Architecture(ResidualCnn, ResidualCnnConfig, n_axes=(2, 3)),
     "two_branch_cnn": Architecture(TwoBranchCnn, TwoBranchCnnConfig),
     "plain_cnn": Architecture(PlainCnn, PlainCnnConfig),
-    "volume_cnn": Architecture(VolumeCnn, VolumeCnnConfig, n_axes=(3,)),
     "dense": Architecture(Dense, DenseConfig, n_axes=(2, 3)),
     "logistic": Architecture(Logistic, LogisticConfig, n_axes=(2, 3)),
 }

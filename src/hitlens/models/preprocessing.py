@@ -16,6 +16,9 @@ from hitlens.errors import DataError
 #: How errors of a regression are measured: as they are, or relative to the target.
 TargetCurve = Literal["linear", "log"]
 
+#: Channels last in memory, by number of axes of a batch or of weights: flat views and volumes.
+CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+
 #: Keeps the logarithm of targets without a meaning finite; they have no weight.
 _LEAST = 1e-30
 
@@ -61,7 +64,7 @@ class Preprocessing(BaseModel):
     def images(self, view: str, pixels: torch.Tensor) -> torch.Tensor:
         """Return network input (event, channel, row, col), channels last in memory, from raw pixels."""
         channels = torch.stack([scaling(pixels) for scaling in self.scalings[view]], dim=1)
-        return channels.contiguous(memory_format=_channels_last(channels.ndim))
+        return channels.contiguous(memory_format=CHANNELS_LAST[channels.ndim])
 
     def scale_target(self, head: Task, values: torch.Tensor) -> torch.Tensor:
         """Return targets in units of their spread; class indices unchanged."""
@@ -113,12 +116,10 @@ def fit_target_scaling(head: Task, values: torch.Tensor, curve: TargetCurve = "l
 
 def in_fast_layout(network: nn.Module) -> nn.Module:
     """Return the network, the weights of its convolutions channels last in memory."""
-    n_axes = max((weights.ndim for weights in network.parameters()), default=0)
-    return network.to(memory_format=_channels_last(n_axes))  # type: ignore[call-overload,no-any-return]
-
-
-def _channels_last(n_axes: int) -> torch.memory_format:
-    return torch.channels_last_3d if n_axes == 5 else torch.channels_last
+    for weights in network.parameters():
+        if weights.ndim in CHANNELS_LAST:
+            weights.data = weights.data.contiguous(memory_format=CHANNELS_LAST[weights.ndim])
+    return network
 
 
 def split_outputs(heads: tuple[Task, ...], outputs: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -7,10 +7,11 @@ the photon noise.
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Literal, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 
 from hitlens.detector import View
@@ -45,19 +46,41 @@ class ResidualCnnConfig(BaseModel):
     shared_towers: bool = False
     head: Literal["places", "mean"] = "places"
 
+    @model_validator(mode="after")
+    def _has_stages(self) -> ResidualCnnConfig:
+        if len(self.features) != len(self.blocks):
+            raise ValueError(f"features and blocks must be as many: {len(self.features)}, {len(self.blocks)}")
+        return self
+
+
+class Layers(NamedTuple):
+    """The layers of a tower for views of as many axes."""
+
+    convolution: type[nn.Conv2d | nn.Conv3d]
+    norm: type[nn.BatchNorm2d | nn.BatchNorm3d]
+    border: type[nn.ZeroPad2d | nn.ZeroPad3d]
+    mean: type[nn.AdaptiveAvgPool2d | nn.AdaptiveAvgPool3d]
+
+
+#: By number of axes of a view: flat, (row, col), or a volume, (depth, row, col).
+LAYERS = {
+    2: Layers(nn.Conv2d, nn.BatchNorm2d, nn.ZeroPad2d, nn.AdaptiveAvgPool2d),
+    3: Layers(nn.Conv3d, nn.BatchNorm3d, nn.ZeroPad3d, nn.AdaptiveAvgPool3d),
+}
+
 
 class Block(nn.Module):
-    """Two 3x3 convolutions around which the input is carried unchanged."""
+    """Two convolutions of 3 pixels a side around which the input is carried unchanged."""
 
-    def __init__(self, n_features: int) -> None:
+    def __init__(self, n_features: int, layers: Layers) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.BatchNorm2d(n_features),
+            layers.norm(n_features),
             nn.ReLU(),
-            nn.Conv2d(n_features, n_features, 3, padding=1, bias=False),
-            nn.BatchNorm2d(n_features),
+            layers.convolution(n_features, n_features, 3, padding=1, bias=False),
+            layers.norm(n_features),
             nn.ReLU(),
-            nn.Conv2d(n_features, n_features, 3, padding=1, bias=False),
+            layers.convolution(n_features, n_features, 3, padding=1, bias=False),
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -67,39 +90,42 @@ class Block(nn.Module):
 
 
 class Tower(nn.Module):
-    """Stages of residual blocks for one view: (event, channel, row, col) -> (event, n_out)."""
+    """Stages of residual blocks for one view: (event, channel, *view) -> (event, n_out)."""
 
     def __init__(self, shape: tuple[int, ...], n_channels: int, config: ResidualCnnConfig) -> None:
         super().__init__()
+        of = LAYERS[len(shape)]
         kernel, stride = config.stem_kernel, config.stem_stride
-        rows, cols = (-(-n // stride) for n in shape)
-        self.border = nn.ZeroPad2d(_border(shape, kernel, stride))
-        self.stem = nn.Conv2d(n_channels, config.features[0], kernel, stride=stride)
+        size = [-(-n // stride) for n in shape]
+        self.border = of.border(_border(shape, kernel, stride))  # type: ignore[arg-type]
+        self.stem = of.convolution(n_channels, config.features[0], kernel, stride=stride)
         layers: list[nn.Module] = []
         n_in = config.features[0]
         for stage, (n_features, n_blocks) in enumerate(zip(config.features, config.blocks, strict=True)):
             if stage:
-                layers.append(nn.Conv2d(n_in, n_features, 3, stride=2, padding=1))
-                rows, cols = -(-rows // 2), -(-cols // 2)
-            layers += [Block(n_features) for _ in range(n_blocks)]
+                layers.append(of.convolution(n_in, n_features, 3, stride=2, padding=1))
+                size = [-(-n // 2) for n in size]
+            layers += [Block(n_features, of) for _ in range(n_blocks)]
             n_in = n_features
-        layers += [nn.BatchNorm2d(n_in), nn.ReLU()]
+        layers += [of.norm(n_in), nn.ReLU()]
         if config.head == "mean":
-            layers.append(nn.AdaptiveAvgPool2d(1))
-            rows, cols = 1, 1
+            layers.append(of.mean(1))
+            size = [1]
         self.body = nn.Sequential(*layers, nn.Flatten())
-        self.n_out = n_in * rows * cols
+        self.n_out = n_in * math.prod(size)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return flattened features of one view."""
         with torch.autocast(x.device.type, enabled=False):
-            x = self.stem(self.border(x.float()))  # (event, features, row, col)
+            x = self.stem(self.border(x.float()))  # (event, features, *view / stem_stride)
         out: torch.Tensor = self.body(x)
         return out
 
 
 class ResidualCnn(nn.Module):
     """A tower a view, or one for all of them, their features joined by a dense layer.
+
+    Views may be flat or volumes, or some of each.
 
     Args:
         views: geometry of the views.
@@ -130,7 +156,7 @@ class ResidualCnn(nn.Module):
         self.output = nn.Sequential(ByteDropout(config.dropout), nn.Linear(config.hidden, n_outputs))
 
     def forward(self, images: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Return raw outputs (event, n_outputs) for images of shape (event, channel, row, col)."""
+        """Return raw outputs (event, n_outputs) for images of shape (event, channel, *view)."""
         if len(self.towers) < len(self.views):
             stacked = torch.cat([images[name] for name in self.views])  # (view * event, channel, row, col)
             features = torch.cat(self.towers[self.views[0]](stacked).chunk(len(self.views)), dim=1)
@@ -142,11 +168,11 @@ class ResidualCnn(nn.Module):
         return outputs
 
 
-def _border(shape: tuple[int, ...], kernel: int, stride: int) -> tuple[int, int, int, int]:
-    """Pixels to add left, right, above and below, so that the strides reach every pixel."""
+def _border(shape: tuple[int, ...], kernel: int, stride: int) -> tuple[int, ...]:
+    """Pixels to add before and after, the last axis first, so that the strides reach every pixel."""
     before = max(0, kernel - stride + 1) // 2
     after = [max(0, (-(-n // stride) - 1) * stride + kernel - n - before) for n in shape]
-    return before, after[1], before, after[0]
+    return tuple(width for one in reversed(after) for width in (before, one))
 
 
 def _check_views(views: tuple[View, ...], config: ResidualCnnConfig) -> None:

@@ -81,7 +81,7 @@ def recipe(files: dict[str, Path], layout: str, **settings: Any) -> RunConfig:
             "detector": str(files["yaml"]),
             "task": "joint",
             "data": {"files": [str(files[layout])]},
-            "model": {"name": "volume_cnn", "settings": network} | settings,
+            "model": {"settings": network} | settings,
             "train": {"epochs": 12, "batch_size": 32, "learning_rate": 0.01, "ema_decay": 0.5},
             "evaluate": {"n_bootstrap": 20, "n_bootstrap_slices": 20, "baselines": False},
         }
@@ -162,6 +162,6 @@ def test_volumes_are_inspected_evaluated_and_drawn(files: dict[str, Path], tmp_p
 
 
 def test_a_flat_network_says_which_takes_volumes(files: dict[str, Path], tmp_path: Path) -> None:
-    config = recipe(files, "full", name="residual_cnn", settings={})
-    with pytest.raises(ConfigError, match=r"residual_cnn takes no view of 3 axes; 'tank' .*volume_cnn"):
+    config = recipe(files, "full", name="plain_cnn", settings={})
+    with pytest.raises(ConfigError, match=r"plain_cnn takes no view of 3 axes; 'tank' .*residual_cnn"):
         train(config, tmp_path / "run", progress=False)
