@@ -25,31 +25,29 @@ from hitlens.io.native_writer import NativeWriter
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-@pytest.fixture(scope="session")
-def real_cebr() -> Path:
-    """Folder of the real CeBr samples; skips where it is missing."""
-    folder = REAL / "cebr"
+def _real(name: str) -> Path:
+    folder = REAL / name
     if not folder.is_dir():
         pytest.skip(f"real samples not found: no folder {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def real_cebr() -> Path:
+    """Folder of the real CeBr samples; skips where it is missing."""
+    return _real("cebr")
 
 
 @pytest.fixture(scope="session")
 def real_nova() -> Path:
     """Folder of the real NOvA images; skips where it is missing."""
-    folder = REAL / "nova"
-    if not folder.is_dir():
-        pytest.skip(f"real samples not found: no folder {folder}")
-    return folder
+    return _real("nova")
 
 
 @pytest.fixture(scope="session")
 def real_dune() -> Path:
     """Folder of the DUNE sample; skips where it is missing."""
-    folder = REAL / "dune"
-    if not folder.is_dir():
-        pytest.skip(f"real samples not found: no folder {folder}")
-    return folder
+    return _real("dune")
 
 
 @pytest.fixture(scope="session")
