@@ -90,7 +90,7 @@ class Block(nn.Module):
 
 
 class Tower(nn.Module):
-    """Stages of residual blocks for one view: (event, channel, *view) -> (event, n_out)."""
+    """Stages of residual blocks for one view: (event, channel, pixel axes) -> (event, n_out)."""
 
     def __init__(self, shape: tuple[int, ...], n_channels: int, config: ResidualCnnConfig) -> None:
         super().__init__()
@@ -156,7 +156,7 @@ class ResidualCnn(nn.Module):
         self.output = nn.Sequential(ByteDropout(config.dropout), nn.Linear(config.hidden, n_outputs))
 
     def forward(self, images: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Return raw outputs (event, n_outputs) for images of shape (event, channel, *view)."""
+        """Return raw outputs (event, n_outputs) for images of shape (event, channel, pixel axes)."""
         if len(self.towers) < len(self.views):
             stacked = torch.cat([images[name] for name in self.views])  # (view * event, channel, row, col)
             features = torch.cat(self.towers[self.views[0]](stacked).chunk(len(self.views)), dim=1)
