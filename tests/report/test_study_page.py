@@ -127,7 +127,7 @@ def test_the_answer_table_sets_all_variants_and_a_constant_side_by_side(study: S
 
 
 def test_stability_and_cost_are_shown(study: StudyResults) -> None:
-    table = training_table(study, "accuracy")
+    table = training_table(study.variants, "accuracy", True)
     assert table.columns[3] == "lowest of last 4"
     assert texts(table.rows)[0] == [
         *("linear", "4 of 4", "0.9", "0.5", "0.4", "0.4", "1,234 s", "326,081", "abababab")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from hitlens.detector import Detector
 from hitlens.evaluate.crossvalidation import CrossValidatedHead, CrossValidation
-from hitlens.evaluate.results import MetricResult
 from hitlens.report.crossvalidation_figures import fold_values
-from hitlens.report.drawn import DrawnFigure, slice_figures, task_figures
-from hitlens.report.embed import figure_to_bytes
-from hitlens.report.labels import column_label, method_label, metric_label, metric_text
+from hitlens.report.drawn import DrawnFigure, as_drawn, slice_figures, task_figures
+from hitlens.report.labels import method_label, metric_label, metric_text, metric_title
 from hitlens.report.numbers import number
 from hitlens.report.render import render
 from hitlens.report.tables import Cell, Table, data_table, provenance_table, published_table, table, verdict
@@ -62,7 +60,7 @@ def summary_table(found: CrossValidation) -> Table:
             others = [
                 metric_text(methods[name].metrics[position]) if name in methods else "" for name in names
             ]
-            rows.append([head.task, _label(metric), metric_text(metric), *others])
+            rows.append([head.task, metric_title(metric), metric_text(metric), *others])
     caption = (
         f"Every one of {found.n_events:,} events predicted by a model that never saw it: "
         f"{found.n_folds} folds, {_times(found.n_repeats, 'repeat')}"
@@ -75,7 +73,7 @@ def method_table(head: CrossValidatedHead) -> Table:
     rows: list[list[str | Cell]] = []
     for position in _positions(head, _SHOWN):
         metric = head.metrics[position]
-        rows.append([_label(metric), "model", metric_text(metric), ""])
+        rows.append([metric_title(metric), "model", metric_text(metric), ""])
         for one in head.baselines:
             difference = one.differences[position]
             shown = Cell(metric_text(difference), verdict(difference))
@@ -108,7 +106,7 @@ def spread_table(head: CrossValidatedHead) -> Table:
         repeats = ", ".join(_short(value) for value in one.repeats)
         rows.append(
             [
-                _label(head.metrics[position]),
+                metric_title(head.metrics[position]),
                 ends,
                 _spread(one.fold_spread),
                 repeats,
@@ -150,7 +148,7 @@ def limits(head: CrossValidatedHead, level: str) -> list[str]:
     half = number(float(f"{(interval.high - interval.low) / 2:.2g}"))
     unit = f" {metric.unit}" if metric.unit else ""
     found = [
-        f"{head.task}: {head.n_events:,} events give the {_label(metric)} to about \N{PLUS-MINUS SIGN}"
+        f"{head.task}: {head.n_events:,} events give the {metric_title(metric)} to about \N{PLUS-MINUS SIGN}"
         f"{half}{unit} ({level})."
     ]
     for one in head.baselines:
@@ -189,14 +187,13 @@ def _section(found: CrossValidation, position: int) -> dict[str, object]:
 
 def _fold_figure(head: CrossValidatedHead, position: int) -> DrawnFigure:
     metric = head.metrics[position]
-    label = _label(metric)
+    label = metric_title(metric)
     others = "; ".join(
         f"{method_label(one.name)} {metric_text(one.metrics[position])}" for one in head.baselines
     )
-    return DrawnFigure(
+    return as_drawn(
         f"{head.task}_{metric.name}_folds",
-        figure_to_bytes(fold_values(head, position), "svg"),
-        "svg",
+        fold_values(head, position),
         f"The {label} of the model in each fold, and of all methods on all events with their intervals.",
         f"The {label}: model {metric_text(metric)}; {others}.",
     )
@@ -224,11 +221,6 @@ def _subtitle(found: CrossValidation) -> str:
 
 def _times(n: int, what: str) -> str:
     return f"{n:,} {what}{'' if n == 1 else 's'}"
-
-
-def _label(metric: MetricResult) -> str:
-    about = f" of {column_label(metric.column)}" if metric.column else ""
-    return f"{metric_label(metric.name)}{about}"
 
 
 def _short(value: float | None) -> str:

@@ -45,14 +45,15 @@ class DrawnFigure:
         return bytes_to_data_uri(self.content, self.file_format)
 
 
-def _drawn(name: str, figure: Figure, caption: str, alt: str, *, wide: bool = False) -> DrawnFigure:
+def as_drawn(name: str, figure: Figure, caption: str, alt: str, *, wide: bool = False) -> DrawnFigure:
+    """Return a figure as the content of an SVG file, and close it; arguments as `DrawnFigure`."""
     return DrawnFigure(name, figure_to_bytes(figure, "svg"), "svg", caption, alt, wide)
 
 
 def training_figure(history: pl.DataFrame, metric_name: str) -> DrawnFigure:
     """Draw the training curves; arguments as `figures.training_curves`."""
     last = history.row(-1, named=True)
-    return _drawn(
+    return as_drawn(
         "training",
         figures.training_curves(history, metric_name),
         f"Loss, validation {metric_name} and learning rate against the epoch.",
@@ -74,7 +75,7 @@ def task_figures(task: TaskResult) -> Iterator[DrawnFigure]:
 def _classification_figures(task: TaskResult) -> Iterator[DrawnFigure]:
     yield from _score_figures(task)
     found = ", ".join(f"{metric_label(m.name)} {metric_text(m)}" for m in task.metrics[:2])
-    yield _drawn(
+    yield as_drawn(
         f"{task.task}_confusion",
         figures.confusion(task),
         "Events by true and predicted class; the shares add up to 100 % in a row.",
@@ -83,7 +84,7 @@ def _classification_figures(task: TaskResult) -> Iterator[DrawnFigure]:
     names = [curve.name for curve in task.curves]
     calibrated = [name.removeprefix("calibration ") for name in names if name.startswith("calibration ")]
     if calibrated:
-        yield _drawn(
+        yield as_drawn(
             f"{task.task}_calibration",
             figures.calibration(task),
             "How often events with a score are of the class, in bins of the score, with binomial "
@@ -96,7 +97,7 @@ def _classification_figures(task: TaskResult) -> Iterator[DrawnFigure]:
 
 def _score_figures(task: TaskResult) -> Iterator[DrawnFigure]:
     if len(task.histograms) > 2 and task.kind == "multiclass":
-        yield _drawn(
+        yield as_drawn(
             file_name(task.task, "scores"),
             figures.score_panels(task, task.histograms),
             "Score of each class by true class; logarithmic.",
@@ -110,7 +111,7 @@ def _score_figures(task: TaskResult) -> Iterator[DrawnFigure]:
         words = " and ".join(f"{n:,} {'true ' if by_class else ''}{name}" for name, n in counts.items())
         name = histogram.label.removeprefix("score of class ")
         by = "true class" if by_class else histogram.name.removeprefix("score by ").replace("_", " ")
-        yield _drawn(
+        yield as_drawn(
             file_name(task.task, "score", "" if number == 0 else by if not by_class else str(number)),
             figures.score_histogram(task, histogram),
             f"Score of the class {name} by {by}; logarithmic.",
@@ -120,7 +121,7 @@ def _score_figures(task: TaskResult) -> Iterator[DrawnFigure]:
 
 def _cut_figures(task: TaskResult) -> Iterator[DrawnFigure]:
     auc = metric_text(task.metric("auc"))
-    yield _drawn(
+    yield as_drawn(
         f"{task.task}_roc",
         figures.roc(task),
         "Signal efficiency against background efficiency: the whole curve, and its steep end on a "
@@ -134,7 +135,7 @@ def _cut_figures(task: TaskResult) -> Iterator[DrawnFigure]:
         if best
         else ""
     )
-    yield _drawn(
+    yield as_drawn(
         f"{task.task}_cut",
         figures.cut_scan(task),
         "Against the cut on the score: signal efficiency, purity and background rejection with binomial "
@@ -152,7 +153,7 @@ def _regression_figures(task: TaskResult) -> Iterator[DrawnFigure]:
     for counts in task.maps:
         label, name = column_label(counts.name), counts.name
         outside = f" {counts.n_outside:,} events lie outside." if counts.n_outside else ""
-        yield _drawn(
+        yield as_drawn(
             f"{task.task}_{name}_map",
             figures.truth_against_prediction(counts),
             f"Predicted against true {label}; the dashed line is equality.{outside}",
@@ -170,7 +171,7 @@ def _migration_figure(task: TaskResult, counts: Map, label: str) -> DrawnFigure:
     values = [list(row) for row in counts.counts]
     right = sum(row[number] for number, row in enumerate(values))
     share = 100 * right / max(sum(map(sum, values)), 1)
-    return _drawn(
+    return as_drawn(
         f"{task.task}_{counts.name}_migration",
         figures.migration(counts),
         f"In which bin of the predicted {label} the events of each true bin are, in percent; a column adds "
@@ -185,7 +186,7 @@ def _residual_figure(task: TaskResult, histogram: Histogram, names: tuple[str, s
     width = metric_text(task.metric(metric, column)) if (metric, column) in known else ""
     relative = metric.startswith("relative")
     of_truth = ", over the true value" if relative else ""
-    return _drawn(
+    return as_drawn(
         file_name(task.task, column, "relative residual" if relative else "residual"),
         figures.residuals(histogram, label, width),
         f"Predicted minus true {label}{of_truth}; the band is the half width of the central 68 %, and the "
@@ -250,7 +251,7 @@ def _slice_figure(task: TaskResult, variable: str, panels: list[Panel], number: 
         f"{name}: {_values_in_words(panel)}." for name, panel in zip(names, panels, strict=True)
     )
     listed = ", ".join(names)
-    return _drawn(
+    return as_drawn(
         file_name(task.task, "against", variable, str(number) if number else ""),
         slice_panels(panels),
         f"{listed[0].upper()}{listed[1:]} against {first.label}, with {_percent(first)} intervals; below, "

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from hitlens.evaluate.results import Curve, Histogram, Map, TaskResult
@@ -190,20 +191,7 @@ def confusion(task: TaskResult) -> Figure:
     with drawing():
         n = len(task.class_names)
         figure, axes = new_figure((max(SIZE[0], 1.2 * n + 2.4), max(SIZE[1], 1.0 * n + 1.8)))
-        counts = np.asarray(task.confusion, dtype=float)
-        share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-        image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-        for row in range(n):
-            for column in range(n):
-                axes.text(
-                    column,
-                    row,
-                    f"{int(counts[row, column]):,}\n{100 * share[row, column]:.{2 if n <= 2 else 1}f} %",
-                    fontsize=11.5 if n <= 4 else 10.5,
-                    ha="center",
-                    va="center",
-                    color="white" if share[row, column] > 0.6 else "black",
-                )
+        image = confusion_cells(axes, task.confusion, fontsize=11.5 if n <= 4 else 10.5)
         axes.set_xticks(range(n), task.class_names)
         axes.set_yticks(range(n), task.class_names, rotation=90 if n <= 4 else 0, va="center")
         axes.tick_params(which="both", length=0)
@@ -212,6 +200,35 @@ def confusion(task: TaskResult) -> Figure:
         bar = figure.colorbar(image, ax=axes, shrink=0.9)
         bar.set_label("fraction of the true class")
         return figure
+
+
+def confusion_cells(
+    axes: Axes, confusion: Sequence[Sequence[int]], *, fontsize: float, counted: bool = True
+) -> AxesImage:
+    """Colour the cells of a confusion matrix by their share of the true class, and write in them.
+
+    Args:
+        axes: to draw on.
+        confusion: events by true class, then predicted class.
+        fontsize: of the numbers; 0 writes none.
+        counted: whether the number of events stands above the share.
+    """
+    counts = np.asarray(confusion, dtype=float)
+    share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    decimals = 2 if len(counts) <= 2 else 1
+    for row, column in np.ndindex(*counts.shape) if fontsize else ():
+        events = f"{int(counts[row, column]):,}\n" if counted else ""
+        axes.text(
+            column,
+            row,
+            f"{events}{100 * share[row, column]:.{decimals}f} %",
+            fontsize=fontsize,
+            ha="center",
+            va="center",
+            color="white" if share[row, column] > 0.6 else "black",
+        )
+    return image
 
 
 def cut_scan(task: TaskResult) -> Figure:

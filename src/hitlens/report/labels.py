@@ -66,6 +66,27 @@ def metric_label(name: str) -> str:
     return METRICS.get(name, name.replace("_", " "))
 
 
+def metric_title(metric: MetricResult) -> str:
+    """Return a metric's name in words, with the quantity it is about.
+
+    Examples:
+        >>> metric_title(MetricResult("rmse", None, "x_px, y_px")), metric_title(MetricResult("mcc", None))
+        ('rmse of x and y', 'MCC')
+    """
+    about = f" of {column_label(metric.column)}" if metric.column else ""
+    return f"{metric_label(metric.name)}{about}"
+
+
+def monitor_label(monitor: str) -> str:
+    """Return what a monitored score is, in words.
+
+    Examples:
+        >>> monitor_label("val_balanced_accuracy")
+        'balanced accuracy'
+    """
+    return monitor.removeprefix("val_").replace("_", " ")
+
+
 def method_label(name: str) -> str:
     """Return a method's name in words.
 

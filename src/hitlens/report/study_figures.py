@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from hitlens.evaluate.results import Histogram
-from hitlens.evaluate.study import StudyResults, VariantResult
+from hitlens.evaluate.study import VariantResult
 from hitlens.report.figures import plain_log_ticks
 from hitlens.report.style import COLOURS, MARKERS, drawing
 
@@ -21,19 +21,20 @@ _N_BESIDE = 2
 _STYLES = ("-", "--", "-.", ":")
 
 
-def metric_curves(study: StudyResults, metric_name: str) -> Figure:
+def metric_curves(variants: Sequence[VariantResult], metric_name: str, higher_is_better: bool) -> Figure:
     """Draw the monitored score of all variants against the epoch, whole and close to the best.
 
     Args:
-        study: with the history of each variant.
+        variants: with their histories.
         metric_name: what the score is, in words.
+        higher_is_better: of that score.
     """
     with drawing():
         figure = Figure(figsize=(12.8, 4.4))
         whole, close = figure.subplots(1, 2)
-        scores = [_column(variant, "val_metric") for variant in study.variants]
+        scores = [history_column(variant, "val_metric") for variant in variants]
         for axes in (whole, close):
-            for number, (variant, values) in enumerate(zip(study.variants, scores, strict=True)):
+            for number, (variant, values) in enumerate(zip(variants, scores, strict=True)):
                 _line(axes, variant, values, number)
                 axes.plot(
                     [variant.best_epoch + 1],
@@ -44,10 +45,10 @@ def metric_curves(study: StudyResults, metric_name: str) -> Figure:
                     markeredgecolor=COLOURS[number % len(COLOURS)],
                     linestyle="none",
                 )
-            _epochs(axes, f"validation {metric_name}")
-        low, high = close_range(scores, study.higher_is_better)
+            epoch_axis(axes, f"validation {metric_name}")
+        low, high = close_range(scores, higher_is_better)
         close.set_ylim(low, high)
-        _legend_above(figure, whole, len(study.variants))
+        _legend_above(figure, whole, len(variants))
         return figure
 
 
@@ -67,7 +68,7 @@ def close_range(scores: Sequence[NDArray[np.float64]], higher_is_better: bool) -
     return (edge, beyond) if higher_is_better else (best - 0.08 * span, best + 1.08 * span)
 
 
-def loss_curves(study: StudyResults) -> Figure:
+def loss_curves(variants: Sequence[VariantResult]) -> Figure:
     """Draw training and validation loss of all variants against the epoch, on one logarithmic axis."""
     with drawing():
         figure = Figure(figsize=(12.8, 4.4))
@@ -77,17 +78,17 @@ def loss_curves(study: StudyResults) -> Figure:
             (left, "train_loss", "training loss"),
             (right, "val_loss", "validation loss"),
         ):
-            for number, variant in enumerate(study.variants):
-                values = _column(variant, column)
+            for number, variant in enumerate(variants):
+                values = history_column(variant, column)
                 everything.append(values[np.isfinite(values)])
                 _line(axes, variant, values, number)
-            _epochs(axes, label)
+            epoch_axis(axes, label)
         # A shared axis hides its numbers on the right.
         right.tick_params(labelleft=True)
         if np.concatenate(everything).min(initial=1.0) > 0:
             left.set_yscale("log")
             plain_log_ticks(left)
-        _legend_above(figure, left, len(study.variants))
+        _legend_above(figure, left, len(variants))
         return figure
 
 
@@ -145,7 +146,8 @@ def input_panels(variants: Sequence[VariantResult]) -> list[tuple[str, Histogram
     ]
 
 
-def _column(variant: VariantResult, name: str) -> NDArray[np.float64]:
+def history_column(variant: VariantResult, name: str) -> NDArray[np.float64]:
+    """Return a column of a training's history, shape (epoch,); NaN where a value is undefined."""
     return np.array([np.nan if value is None else value for value in variant.history[name]], dtype=float)
 
 
@@ -161,7 +163,8 @@ def _line(axes: Axes, variant: VariantResult, values: NDArray[np.float64], numbe
     )
 
 
-def _epochs(axes: Axes, label: str) -> None:
+def epoch_axis(axes: Axes, label: str) -> None:
+    """Label axes whose x axis counts epochs from 1."""
     axes.set_xlabel("epoch")
     axes.set_ylabel(label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

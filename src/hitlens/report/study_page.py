@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from hitlens.evaluate.results import MetricResult, SliceResult
+from hitlens.evaluate.results import SliceResult
 from hitlens.evaluate.study import StudyResults, VariantHead, VariantResult, is_uneven, primary_metrics
 from hitlens.report import study_figures
-from hitlens.report.drawn import DrawnFigure
-from hitlens.report.embed import figure_to_bytes
-from hitlens.report.labels import column_label, metric_label, metric_text
+from hitlens.report.drawn import DrawnFigure, as_drawn
+from hitlens.report.labels import metric_label, metric_text, metric_title, monitor_label
 from hitlens.report.render import render
 from hitlens.report.slice_figures import Panel, slice_panels
 from hitlens.report.tables import Cell, Table, provenance_table, table, verdict
@@ -42,7 +41,7 @@ def render_study(study: StudyResults) -> str:
     Args:
         study: its results.
     """
-    metric_name = study.monitor.removeprefix("val_").replace("_", " ")
+    metric_name, higher = monitor_label(study.monitor), study.higher_is_better
     return render(
         "study.html",
         title=study.title,
@@ -57,8 +56,8 @@ def render_study(study: StudyResults) -> str:
         notes=[text for head in range(len(study.variants[0].heads)) for text in constant_notes(study, head)],
         slices=slice_figures(study),
         split=study.split,
-        training_table=training_table(study, metric_name),
-        training=training_figures(study, metric_name),
+        training_table=training_table(study.variants, metric_name, higher),
+        training=training_figures(study.variants, metric_name, higher),
         inputs=input_figures(study),
         differences=settings_table(study.variants),
         provenance=provenance_table(_provenance(study)),
@@ -145,7 +144,7 @@ def _answer(study: StudyResults, head: int, variant: VariantResult, position: in
     first, mine = study.variants[0], variant.heads[head]
     difference = mine.differences[position]
     values = (
-        f"{_metric_label(difference)} {metric_text(mine.metrics[position])} against "
+        f"{metric_title(difference)} {metric_text(mine.metrics[position])} against "
         f"{metric_text(first.heads[head].metrics[position])}, difference {metric_text(difference)}"
     )
     about = f"{mine.task}: " if len(first.heads) > 1 else ""
@@ -168,7 +167,7 @@ def answer_table(study: StudyResults, head: int) -> Table:
     for position in _positions(first.heads[head]):
         for number, variant in enumerate(study.variants):
             mine = variant.heads[head]
-            label = _metric_label(mine.metrics[position]) if number == 0 else ""
+            label = metric_title(mine.metrics[position]) if number == 0 else ""
             difference: str | Cell = ""
             if mine.differences:
                 one = mine.differences[position]
@@ -193,22 +192,18 @@ def _positions(head: VariantHead) -> list[int]:
     ]
 
 
-def _metric_label(metric: MetricResult) -> str:
-    about = f" of {column_label(metric.column)}" if metric.column else ""
-    return f"{metric_label(metric.name)}{about}"
-
-
-def training_table(study: StudyResults, metric_name: str) -> Table:
+def training_table(variants: Sequence[VariantResult], metric_name: str, higher_is_better: bool) -> Table:
     """Return how each variant trained: best epoch, the swing of the last ones, time and size.
 
     Args:
-        study: its results.
+        variants: with their histories.
         metric_name: what the monitored score is, in words.
+        higher_is_better: of that score.
     """
-    n_last = max(variant.stability.n_epochs for variant in study.variants)
-    extreme = "lowest" if study.higher_is_better else "highest"
+    n_last = max(variant.stability.n_epochs for variant in variants)
+    extreme = "lowest" if higher_is_better else "highest"
     rows = []
-    for one in study.variants:
+    for one in variants:
         best = one.history["val_metric"][one.best_epoch]
         swing = one.stability
         rows.append(
@@ -252,21 +247,23 @@ def settings_table(variants: tuple[VariantResult, ...]) -> Table:
     return table("All other settings are the same", columns, rows, numeric=99)
 
 
-def training_figures(study: StudyResults, metric_name: str) -> tuple[DrawnFigure, ...]:
+def training_figures(
+    variants: Sequence[VariantResult], metric_name: str, higher_is_better: bool
+) -> tuple[DrawnFigure, ...]:
     """Draw the monitored score and the losses of all variants.
 
     Args:
-        study: its results.
+        variants: with their histories.
         metric_name: what the monitored score is, in words.
+        higher_is_better: of that score.
     """
     swings = "; ".join(
         f"{one.name} best {one.history['val_metric'][one.best_epoch]} in epoch {one.best_epoch + 1}"
-        for one in study.variants
+        for one in variants
     )
-    metric = DrawnFigure(
+    metric = as_drawn(
         "metric",
-        figure_to_bytes(study_figures.metric_curves(study, metric_name)),
-        "svg",
+        study_figures.metric_curves(variants, metric_name, higher_is_better),
         f"Validation {metric_name} against the epoch; circles mark the epochs whose weights were kept. "
         "Right: the better half of all epochs, enlarged.",
         f"Validation {metric_name} of every variant against the epoch: {swings}.",
@@ -274,12 +271,11 @@ def training_figures(study: StudyResults, metric_name: str) -> tuple[DrawnFigure
     )
     last = "; ".join(
         f"{one.name} {one.history['train_loss'][-1]} in training, {one.history['val_loss'][-1]} in validation"
-        for one in study.variants
+        for one in variants
     )
-    losses = DrawnFigure(
+    losses = as_drawn(
         "losses",
-        figure_to_bytes(study_figures.loss_curves(study)),
-        "svg",
+        study_figures.loss_curves(variants),
         "Loss on the training split, with dropout and augmentation, and on the validation split without.",
         f"Losses of every variant against the epoch; in the last epoch {last}.",
         wide=True,
@@ -326,10 +322,9 @@ def _slice_figure(task: str, variable: str, panels: list[Panel]) -> DrawnFigure:
         for panel in panels
         for one in panel.slices
     )
-    return DrawnFigure(
+    return as_drawn(
         f"{task}_against_{variable}",
-        figure_to_bytes(slice_panels(panels)),
-        "svg",
+        slice_panels(panels),
         f"{task} against {first.label}: all variants, each with its intervals; below, the number of events.",
         f"{task} against {first.label}, by bin: {values}.",
         wide=len(panels) > 1,
@@ -343,10 +338,9 @@ def input_figures(study: StudyResults) -> tuple[DrawnFigure, ...]:
         return ()
     ranges = "; ".join(f"{title} from {one.edges[0]:g} to {one.edges[-1]:g}" for title, one in panels)
     return (
-        DrawnFigure(
+        as_drawn(
             "inputs",
-            figure_to_bytes(study_figures.input_histograms(panels)),
-            "svg",
+            study_figures.input_histograms(panels),
             "Scaled pixels of the training events, as the network sees them, before augmentation; the count "
             "is logarithmic, and a bin without pixels is at the bottom.",
             f"Histograms of the scaled input pixels: {ranges}.",

@@ -11,6 +11,7 @@ from hitlens.detectors import get_detector
 from hitlens.errors import RunError
 from hitlens.evaluate.results import Results, read_results
 from hitlens.report.drawn import DrawnFigure
+from hitlens.report.labels import monitor_label
 from hitlens.report.page import ReportContent, render_report
 from hitlens.report.render import write_whole
 from hitlens.workflow import runs
@@ -66,7 +67,7 @@ def write_run_report(
             results=results,
             detector=get_detector(config.detector),
             history=_read_history(folder),
-            metric_name=str(provenance.get("monitor", "metric")).removeprefix("val_").replace("_", " "),
+            metric_name=monitor_label(str(provenance.get("monitor", "metric"))),
             galleries=galleries,
             config=(folder / runs.CONFIG).read_text(encoding="utf-8"),
             provenance=provenance,
