@@ -23,8 +23,8 @@ from hitlens.evaluate.results import MetricResult
 from hitlens.report.labels import metric_label, metric_text
 from hitlens.workflow import runs
 from hitlens.workflow.crossvalidation import CrossValidationConfig, cross_validate
+from hitlens.workflow.preparing import split_run
 from hitlens.workflow.run_events import read_data
-from hitlens.workflow.training import split_run
 
 HERE = Path(__file__).resolve().parent
 FOLDS, REPEATS, TRIAL_SEED = 5, 3, 101

@@ -26,6 +26,7 @@ from hitlens.models.preprocessing import Preprocessing
 from hitlens.train import engine
 from hitlens.train.callbacks import read_history
 from hitlens.train.config import TrainConfig
+from hitlens.train.data_module import draw_chances
 from hitlens.train.engine import TrainingResult, run_training
 from hitlens.train.module import TrainingModule, rate_factor
 
@@ -237,7 +238,7 @@ def test_hard_events_are_drawn_more_often_and_the_run_resumes_all_the_same(
 def test_chances_follow_the_losses_and_keep_a_floor() -> None:
     losses = np.array([0.0, 1.0, 3.0, np.nan, 9.0], dtype=np.float32)
     rows = np.array([0, 1, 2, 3, 7])
-    chances = engine.draw_chances(losses, rows, 0.6)
+    chances = draw_chances(losses, rows, 0.6)
     assert chances.sum() == pytest.approx(1)
     assert chances.min() == pytest.approx(0.4 / 5)
     assert chances[2] - chances[0] == pytest.approx(3 * (chances[1] - chances[0]))

@@ -23,8 +23,8 @@ from hitlens.metrics import accuracy
 from hitlens.train.engine import TrainingResult
 from hitlens.workflow import runs, studies
 from hitlens.workflow.evaluation import evaluate_run
+from hitlens.workflow.preparing import prepare
 from hitlens.workflow.studies import compare_study, train_study
-from hitlens.workflow.training import prepare
 
 N = 600
 NAMES = ("linear", "log1p", "dense")

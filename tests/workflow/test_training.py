@@ -23,7 +23,8 @@ from hitlens.train.callbacks import read_history
 from hitlens.train.engine import TrainingResult
 from hitlens.workflow import runs, training
 from hitlens.workflow.prediction import open_model
-from hitlens.workflow.training import build_module, prepare, train, weights_hash
+from hitlens.workflow.preparing import build_module, prepare, weights_hash
+from hitlens.workflow.training import train
 
 N = 400
 SMALL: dict[str, Any] = {
@@ -414,3 +415,43 @@ def test_settings_by_head_or_view_must_name_one(
     with pytest.raises(ConfigError, match=message):
         train(nova("joint", **{part: changes}), tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
+
+
+def test_trainings_may_share_events_and_are_the_same_as_alone(settings: Settings, tmp_path: Path) -> None:
+    config = settings()
+    prepared = prepare(config)
+    shared = train(config, tmp_path / "shared", progress=False, prepared=prepared)
+    alone = train(config, tmp_path / "alone", progress=False)
+    assert shared == alone
+    files = [tmp_path / name / runs.PREDICTIONS for name in ("shared", "alone")]
+    assert read_predictions(files[0]).table.equals(read_predictions(files[1]).table)
+
+
+def test_trainings_of_other_events_may_not_share_them(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot differ in split"):
+        train(settings(split={"seed": 7}), tmp_path / "run", prepared=prepare(settings()))
+    with pytest.raises(ConfigError, match=r"cannot differ in train.mix. Got natural and balanced"):
+        train(settings(train={"mix": "balanced"}), tmp_path / "run", prepared=prepare(settings()))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_watch_hears_every_epoch_and_may_end_the_training(settings: Settings, tmp_path: Path) -> None:
+    heard: list[tuple[int, float]] = []
+
+    def watch(epoch: int, score: float) -> bool:
+        heard.append((epoch, score))
+        return epoch == 1
+
+    result = train(settings(train={"epochs": 5}), tmp_path / "run", progress=False, watch=watch)
+    rows = read_history(tmp_path / "run" / "history.csv")
+    assert [epoch for epoch, _ in heard] == [0, 1]
+    assert [f"{score:.6g}" for _, score in heard] == [row["val_metric"] for row in rows]
+    assert result.stopped and result.n_epochs == 2
+    assert runs.read_provenance(tmp_path / "run")["status"] == "stopped"
+    assert (tmp_path / "run" / "model.safetensors").is_file()
+
+
+def test_only_the_splits_asked_for_are_predicted(settings: Settings, tmp_path: Path) -> None:
+    train(settings(), tmp_path / "run", progress=False, predicted=("validation",))
+    table = read_predictions(tmp_path / "run" / runs.PREDICTIONS).table
+    assert set(table["split"]) == {"validation"}

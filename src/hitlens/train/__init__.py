@@ -4,9 +4,11 @@ __all__ = [
     "calibrate",
     "callbacks",
     "config",
+    "data_module",
     "engine",
     "hardware",
     "losses",
     "module",
     "scores",
+    "watch",
 ]

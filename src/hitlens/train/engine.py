@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,19 +17,19 @@ import pytorch_lightning as lightning
 import torch
 from numpy.typing import NDArray
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.loggers import Logger
 
-from hitlens.datasets.resident import Batch, ResidentData, ResidentLoader
+from hitlens.datasets.resident import ResidentData
 from hitlens.errors import RunError
 from hitlens.train.callbacks import History, KeepFew, moving_average, read_history
 from hitlens.train.config import TrainConfig
+from hitlens.train.data_module import ResidentDataModule
 from hitlens.train.hardware import keep_freed_memory, resolve_precision
 from hitlens.train.module import TrainingModule
 from hitlens.train.scores import monitored
+from hitlens.train.watch import Watch, Watching
 
 log = logging.getLogger(__name__)
-
-#: Events a batch where no gradient is needed.
-_VALIDATION_BATCH = 2048
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class TrainingResult:
         monitor: its name.
         n_epochs: epochs completed.
         interrupted: whether Ctrl-C ended it early.
+        stopped: whether a watch ended it early.
         precision: what it was computed in, "32-true" or "bf16-mixed".
     """
 
@@ -51,91 +52,7 @@ class TrainingResult:
     n_epochs: int
     interrupted: bool
     precision: str
-
-
-class ResidentDataModule(lightning.LightningDataModule):
-    """Hands Lightning one epoch at a time; the order of each epoch depends on seed and epoch number alone."""
-
-    def __init__(
-        self,
-        data: ResidentData,
-        train: NDArray[np.int64],
-        validation: NDArray[np.int64],
-        config: TrainConfig,
-        wanted: NDArray[np.float64] | None = None,
-    ) -> None:
-        super().__init__()
-        self.data = data
-        self.rows = {"train": train, "validation": validation}
-        self.config = config
-        self.wanted = wanted
-
-    def setup(self, stage: str) -> None:
-        """Move the data to the device once."""
-        if self.trainer is not None:
-            self.data = self.data.to(self.trainer.strategy.root_device)
-
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Return the batch as it is: resident data already lie on the device."""
-        return batch
-
-    def train_dataloader(self) -> ResidentLoader:
-        """Return this epoch's shuffled batches."""
-        epoch = 0 if self.trainer is None else self.trainer.current_epoch
-        return ResidentLoader(
-            self.data,
-            self.rows["train"],
-            self.config.batch_size,
-            shuffle_seed=(self.config.seed, epoch),
-            drop_last=True,
-            chances=self._chances(),
-            wanted=self.wanted,
-            n_draws=self.config.draws,
-        )
-
-    def _chances(self) -> NDArray[np.float64] | None:
-        """Chance of each training event in this epoch; None where every event is shown once."""
-        share = self.config.hard_sampling
-        known = torch.empty(0) if self.trainer is None else self.trainer.lightning_module.last_losses
-        if not share or len(known) == 0:  # type: ignore[arg-type]
-            return self.wanted
-        return draw_chances(known.cpu().numpy(), self.rows["train"], share, self.wanted)  # type: ignore[operator]
-
-    def val_dataloader(self) -> ResidentLoader:
-        """Return the validation split in order."""
-        return ResidentLoader(self.data, self.rows["validation"], _VALIDATION_BATCH)
-
-
-def draw_chances(
-    losses: NDArray[np.float32],
-    rows: NDArray[np.int64],
-    share: float,
-    wanted: NDArray[np.float64] | None = None,
-) -> NDArray[np.float64]:
-    """Return the chance of each row: a share in proportion to its last loss, the rest the same for all.
-
-    Importance sampling after A. Katharopoulos and F. Fleuret, "Not All Samples Are Created Equal", ICML 2018:
-    most events are soon classified beyond doubt and teach nothing more.
-
-    Args:
-        losses: last loss by position in the data, NaN where unknown; positions beyond its end are unknown.
-        rows: positions of the training events.
-        share: from 0 to below 1.
-        wanted: chance of each row without this, shape (n,); the same for all where left out.
-
-    Examples:
-        >>> losses = np.array([0.0, 3.0, np.nan], dtype=np.float32)
-        >>> draw_chances(losses, np.array([0, 1, 2]), 0.5).round(3).tolist()
-        [0.167, 0.5, 0.333]
-    """
-    found = np.full(len(rows), np.nan)
-    inside = rows < len(losses)
-    found[inside] = losses[rows[inside]]
-    found = np.where(np.isfinite(found), found, np.nanmean(found))
-    base = np.full(len(rows), 1 / len(rows)) if wanted is None else wanted
-    chances: NDArray[np.float64] = share * base * found / (base * found).sum() + (1 - share) * base
-    chances /= chances.sum()
-    return chances
+    stopped: bool = False
 
 
 def run_training(
@@ -148,6 +65,8 @@ def run_training(
     wanted: NDArray[np.float64] | None = None,
     resume: bool = False,
     progress: bool = True,
+    watch: Watch | None = None,
+    loggers: Sequence[Logger] = (),
 ) -> TrainingResult:
     """Train until the last epoch, an early stop or Ctrl-C; leave one epoch's weights in the module.
 
@@ -160,6 +79,8 @@ def run_training(
         wanted: chance of each training event to be drawn, shape (n,), sum 1; None shows each once an epoch.
         resume: continue after the last complete epoch found in the folder.
         progress: show a bar.
+        watch: told of every epoch; may end the training.
+        loggers: of Lightning; get the settings and every epoch's scores.
 
     Raises:
         RunError: the loss diverged, or Ctrl-C came before the first epoch was complete.
@@ -178,12 +99,14 @@ def run_training(
         enable_version_counter=False,
     )
     last = _last_checkpoint(folder) if resume else None
+    watching = [] if watch is None else [Watching(watch, monitor)]
     with _quiet_lightning():
         trainer = _trainer(
             config,
             precision,
-            [checkpoints, KeepFew(checkpoints), *_callbacks(config, folder, monitor, mode)],
+            [checkpoints, KeepFew(checkpoints), *_callbacks(config, folder, monitor, mode), *watching],
             progress,
+            loggers,
         )
         interrupted = _fit(trainer, module, ResidentDataModule(data, train, validation, config, wanted), last)
     if not checkpoints.best_model_path:
@@ -201,6 +124,7 @@ def run_training(
         n_epochs=trainer.current_epoch,
         interrupted=interrupted,
         precision=precision,
+        stopped=any(one.stopped for one in watching),
     )
 
 
@@ -214,7 +138,11 @@ def _callbacks(config: TrainConfig, folder: Path, monitor: str, mode: str) -> li
 
 
 def _trainer(
-    config: TrainConfig, precision: Any, callbacks: list[Callback], progress: bool
+    config: TrainConfig,
+    precision: Any,
+    callbacks: list[Callback],
+    progress: bool,
+    loggers: Sequence[Logger],
 ) -> lightning.Trainer:
     return lightning.Trainer(
         max_epochs=config.epochs,
@@ -224,7 +152,7 @@ def _trainer(
         callbacks=callbacks,
         reload_dataloaders_every_n_epochs=1,
         num_sanity_val_steps=0,
-        logger=False,
+        logger=list(loggers) or False,
         enable_model_summary=False,
         enable_progress_bar=progress,
     )

@@ -29,8 +29,9 @@ from hitlens.report.render import write_whole
 from hitlens.settings import explain, read_yaml
 from hitlens.workflow import runs
 from hitlens.workflow.baselines import run_baselines, training_rows
+from hitlens.workflow.preparing import split_run
 from hitlens.workflow.run_events import match_events, read_data, read_run_config
-from hitlens.workflow.training import split_run, train
+from hitlens.workflow.training import train
 
 log = logging.getLogger(__name__)
 

@@ -38,9 +38,10 @@ from hitlens.settings import flattened
 from hitlens.train.callbacks import read_history
 from hitlens.train.scores import monitored
 from hitlens.workflow import runs
+from hitlens.workflow.preparing import Prepared, prepare
 from hitlens.workflow.readings import earlier_readings, note_reading
 from hitlens.workflow.run_events import read_run_config
-from hitlens.workflow.training import Prepared, prepare, train
+from hitlens.workflow.training import train
 
 SETTINGS, RESULTS, PAGE = "study.yaml", "study.json", "study.html"
 

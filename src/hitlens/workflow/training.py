@@ -3,74 +3,79 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
-import torch
-from numpy.typing import NDArray
 
 from hitlens.config import RunConfig, dump_config
-from hitlens.datasets.augment import Augmentation
-from hitlens.datasets.mix import balanced_chances, mixed_chances
-from hitlens.datasets.regions import shown_detector
 from hitlens.datasets.resident import ResidentData
-from hitlens.datasets.splits import NAMES, Split, split_events
-from hitlens.datasets.targets import present_classes, strata_of
-from hitlens.datasets.transforms import fit_scaling
-from hitlens.detector import Detector, ReadReport, Task
-from hitlens.detectors import get_detector, is_description
-from hitlens.errors import ConfigError, DataError, choose_from
+from hitlens.datasets.splits import NAMES
+from hitlens.detector import Detector
+from hitlens.detectors import is_description
+from hitlens.errors import ConfigError
 from hitlens.evaluate.predictions import write_predictions
-from hitlens.events import Events, evaluate_condition
 from hitlens.io.atomic import written_whole
-from hitlens.models import build_network
-from hitlens.models.preprocessing import Preprocessing, fit_target_scaling
 from hitlens.models.trained import ModelCard, TrainedModel, save_model
 from hitlens.settings import flattened
 from hitlens.train.calibrate import fit_temperature
 from hitlens.train.engine import TrainingResult, run_training
 from hitlens.train.module import TrainingModule
+from hitlens.train.watch import Watch
 from hitlens.workflow import runs
-from hitlens.workflow.data import read_events
 from hitlens.workflow.prediction import predict_events, predicts_in_bfloat16
+from hitlens.workflow.preparing import Prepared, build_module, prepare, training_data, weights_hash
 from hitlens.workflow.run_events import read_run_config
 
-log = logging.getLogger(__name__)
+#: Splits whose events a training predicts when it is over.
+PREDICTED = ("validation", "test")
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """Everything a training starts from.
+class Begun:
+    """A training whose run folder is made and which has not taken a step.
 
     Attributes:
-        events: those the task can learn from or be tested on, all splits.
-        split: positions in these events, for each split those where some head is defined.
-        left_out: number of events left out, by reason.
-        chances: of each training event to be drawn, shape (n,); None shows each once an epoch.
+        folder: the run folder.
+        prepared: its events.
+        data: the same, ready to be dealt out in batches.
+        module: the network with all that a step needs.
+        record: what provenance.json says so far.
+        resume: whether it goes on after its last complete epoch.
+        seconds_before: time it took before it was interrupted.
+        started: when it was begun here, by `time.perf_counter`.
     """
 
-    detector: Detector
-    task: Task
-    heads: tuple[Task, ...]
-    events: Events
-    split: Split
-    left_out: dict[str, int]
-    chances: NDArray[np.float64] | None = None
+    config: RunConfig
+    folder: Path
+    prepared: Prepared
+    data: ResidentData
+    module: TrainingModule
+    record: dict[str, Any]
+    resume: bool
+    seconds_before: float
+    started: float
 
 
 def train(
-    config: RunConfig, folder: Path, *, resume: bool = False, force: bool = False, progress: bool = True
+    config: RunConfig,
+    folder: Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    progress: bool = True,
+    prepared: Prepared | None = None,
+    watch: Watch | None = None,
+    predicted: Sequence[str] = PREDICTED,
 ) -> TrainingResult:
     """Train one model into a run folder.
 
     The folder gets ``config.yaml``, ``history.csv``, ``checkpoints/``, ``model.safetensors``,
-    ``predictions.parquet`` (validation and test split) and ``provenance.json``. No score of the test split is
-    computed here; that is `hitlens.workflow.evaluation.evaluate_run`'s.
+    ``predictions.parquet`` and ``provenance.json``. No score of the test split is computed here; that is
+    `hitlens.workflow.evaluation.evaluate_run`'s.
 
     Args:
         config: the settings.
@@ -78,6 +83,9 @@ def train(
         resume: continue an interrupted run.
         force: throw away what the folder holds.
         progress: show a bar.
+        prepared: the events, where they were read before for settings that start from the same ones.
+        watch: told of every epoch; may end the training.
+        predicted: splits whose events are predicted in the end.
 
     Raises:
         RunError: the folder holds another run, there is nothing to resume, or training diverged.
@@ -85,15 +93,38 @@ def train(
             settings, files or split.
         LeakageError: the same event stands in more than one split.
     """
-    if not config.data.files:
-        raise ConfigError(
-            "The recipe names no files. Give them with --data FILE, or as data.files in the recipe."
-        )
+    begun = begin_training(config, folder, resume=resume, force=force, prepared=prepared)
+    result = run_training(
+        begun.module,
+        begun.data,
+        begun.prepared.split.train,
+        begun.prepared.split.validation,
+        folder,
+        wanted=begun.prepared.chances,
+        resume=resume,
+        progress=progress,
+        watch=watch,
+    )
+    finish_training(begun, result, predicted)
+    return result
+
+
+def begin_training(
+    config: RunConfig,
+    folder: Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    prepared: Prepared | None = None,
+) -> Begun:
+    """Read the events, build the network and make the run folder; arguments and errors as `train`."""
     # What an earlier run left is thrown away only when these settings and files have proved good.
     runs.check_run(folder, resume=resume, force=force)
     started = time.perf_counter()
-    prepared = prepare(config)
-    data = resident_data(config, prepared)
+    if prepared is None:
+        prepared = prepare(config)
+    prepared.check_serves(config)
+    data = training_data(config, prepared)
     module = build_module(config, prepared, data)
     record = _first_record(config, prepared) | {"initial_weights": weights_hash(module.network)}
     earlier = runs.read_provenance(folder) if resume else {}
@@ -109,193 +140,27 @@ def train(
     if prepared.detector.yaml:
         with written_whole(folder / runs.DETECTOR) as partial:
             partial.write_text(prepared.detector.yaml, encoding="utf-8")
-    result = run_training(
-        module,
-        data,
-        prepared.split.train,
-        prepared.split.validation,
-        folder,
-        wanted=prepared.chances,
-        resume=resume,
-        progress=progress,
-    )
-    model = _trained_model(config, prepared, module, result, record)
-    save_model(model, folder / runs.MODEL)
-    _write_predictions(model, prepared, folder)
-    seconds = earlier.get("seconds", 0) + time.perf_counter() - started
-    record |= _last_record(result, module) | {"seconds": round(seconds, 1)}
-    runs.write_provenance(folder, record)
-    return result
+    return Begun(config, folder, prepared, data, module, record, resume, earlier.get("seconds", 0.0), started)
 
 
-def prepare(config: RunConfig) -> Prepared:
-    """Read and split the events of a run.
+def finish_training(begun: Begun, result: TrainingResult, predicted: Sequence[str] = PREDICTED) -> None:
+    """Write the model, its predictions and the last of the record of a training that is over.
 
-    All tasks of one detector share the split of the same events with the same seed, so their test sets agree.
+    Args:
+        begun: the training; its module holds the weights to ship.
+        result: what the loop left behind.
+        predicted: splits whose events are predicted.
     """
-    detector = get_detector(config.detector)
-    task = detector.task(config.task)
-    heads = detector.heads(task)
-    report = ReadReport([])
-    events = read_events(
-        [Path(file) for file in config.data.files],
-        detector,
-        layout=config.data.layout or None,
-        on_bad_event=config.data.on_bad_event,
-        options=config.data.options,
-        report=report,
-    )
-    left_out = {"malformed": len(report.skipped)} if report.skipped else {}
-    if config.data.selection:
-        kept = events.filter(config.data.selection)
-        left_out["outside data.selection"] = len(events) - len(kept)
-        events = kept
-    if config.data.max_events:
-        left_out["beyond data.max_events"] = max(0, len(events) - config.data.max_events)
-        events = events.select(slice(0, config.data.max_events))
-    split = split_run(config, events)
-    if split.n_dropped:
-        left_out["later copies of an event"] = split.n_dropped
-    defined = strata_of(events.truth, heads) > 0
-    parts = {name: getattr(split, name)[defined[getattr(split, name)]] for name in NAMES}
-    n_kept = sum(map(len, parts.values()))
-    left_out[f"no target for {task.name}"] = len(events) - split.n_dropped - n_kept
-    for name in ("train", "validation"):
-        if len(parts[name]) == 0:
-            raise DataError(f"No event of the {name} split has a target for task '{task.name}'.")
-    shown = _shown(config, events.truth, parts["train"])
-    left_out["outside train.selection, in the training split"] = len(parts["train"]) - len(shown)
-    truth = events.truth[shown]
-    heads = tuple(present_classes(truth, head) for head in heads)
-    kept_split = Split(shown, parts["validation"], parts["test"], split.n_dropped, split.hash)
-    chances = _chances(config, truth, heads)
-    counted = {reason: number for reason, number in left_out.items() if number}
-    return Prepared(detector, task, heads, events, kept_split, counted, chances)
+    model = _trained_model(begun, result)
+    save_model(model, begun.folder / runs.MODEL)
+    _write_predictions(model, begun.prepared, begun.folder, predicted)
+    seconds = begun.seconds_before + time.perf_counter() - begun.started
+    last = _last_record(result, begun.module) | {"seconds": round(seconds, 1)}
+    runs.write_provenance(begun.folder, begun.record | last)
 
 
-def split_run(config: RunConfig, events: Events) -> Split:
-    """Deal the events of a run out to its splits, the same way whatever the task.
-
-    Raises:
-        LeakageError: the same event stands in more than one split.
-    """
-    detector = get_detector(config.detector)
-    classes = tuple(t for t in detector.tasks if t.is_classification)[:1]
-    strata = strata_of(events.truth, classes or detector.heads(detector.task(config.task)))
-    return split_events(events, config.split, key=detector.key, strata=strata)
-
-
-def _shown(config: RunConfig, truth: pl.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Positions of the training events that fulfil train.selection."""
-    if not config.train.selection:
-        return rows
-    shown = rows[evaluate_condition(truth[rows], config.train.selection)]
-    if not len(shown):
-        raise DataError(
-            f"train.selection: no event of the training split fulfils '{config.train.selection}'."
-        )
-    return shown
-
-
-def _chances(config: RunConfig, truth: pl.DataFrame, heads: tuple[Task, ...]) -> NDArray[np.float64] | None:
-    mix = config.train.mix
-    if isinstance(mix, str):
-        return balanced_chances(truth, heads) if mix == "balanced" else None
-    return mixed_chances(truth, mix)
-
-
-def resident_data(config: RunConfig, prepared: Prepared) -> ResidentData:
-    """Return the events of a run, ready to be dealt out in batches."""
-    shown_detector(prepared.detector, config.model.regions)
-    return ResidentData.from_events(prepared.events, prepared.detector, prepared.heads, config.model.regions)
-
-
-def build_module(config: RunConfig, prepared: Prepared, data: ResidentData) -> TrainingModule:
-    """Return a fresh network with constants fixed on the training split; weights depend on the seed alone."""
-    rows = prepared.split.train
-    _check_heads(config, prepared.heads)
-    scalings = {
-        name: tuple(
-            fit_scaling(curve, pixels, rows, config.model.normalise) for curve in config.model.scaling
-        )
-        for name, pixels in data.pixels.items()
-    }
-    targets = {
-        head.name: fit_target_scaling(
-            head,
-            data.targets[head.name][_defined_rows(data, head, rows)],
-            config.model.target_curve.get(head.name, "linear"),
-        )
-        for head in prepared.heads
-        if not head.is_classification
-    }
-    shown = shown_detector(prepared.detector, config.model.regions)
-    torch.manual_seed(config.train.seed)
-    network = build_network(
-        config.model.name,
-        config.model.settings,
-        shown.views,
-        len(config.model.scaling),
-        sum(head.n_outputs for head in prepared.heads),
-    )
-    augmentation = None
-    if config.train.augment is not False:
-        names = None if config.train.augment is True else config.train.augment
-        augmentation = Augmentation(shown, prepared.heads, names)
-    weights = {}
-    if config.train.class_weights == "balanced":
-        weights = {h.name: _class_weights(data, h, rows) for h in prepared.heads if h.is_classification}
-    preprocessing = Preprocessing(scalings=scalings, targets=targets, regions=config.model.regions)
-    return TrainingModule(network, prepared.heads, preprocessing, config.train, augmentation, weights)
-
-
-def _check_heads(config: RunConfig, heads: tuple[Task, ...]) -> None:
-    """Refuse settings by head that name no head, or one they mean nothing for."""
-    known = [head.name for head in heads]
-    regressions = [head.name for head in heads if not head.is_classification]
-    by_head = {
-        "train.loss": (config.train.loss, regressions),
-        "train.task_weights": (config.train.task_weights, known),
-        "model.target_curve": (config.model.target_curve, regressions),
-    }
-    for setting, (given, names) in by_head.items():
-        for name in {} if isinstance(given, str) else given:
-            if name not in names:
-                raise ConfigError(f"{setting}: there is no such head as '{name}'. {choose_from(name, names)}")
-
-
-def weights_hash(network: torch.nn.Module) -> str:
-    """Return the sha256 of a network's weights: equal for networks that start alike.
-
-    Examples:
-        >>> weights_hash(torch.nn.ReLU())[:8]
-        'e3b0c442'
-    """
-    digest = hashlib.sha256()
-    for name, tensor in network.state_dict().items():
-        digest.update(f"{name} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _defined_rows(data: ResidentData, head: Task, rows: NDArray[np.int64]) -> torch.Tensor:
-    positions = torch.from_numpy(rows)
-    return positions[data.defined[head.name][positions]]
-
-
-def _class_weights(data: ResidentData, head: Task, rows: NDArray[np.int64]) -> torch.Tensor:
-    labels = data.targets[head.name][_defined_rows(data, head, rows), 0].long()
-    counts = torch.bincount(labels, minlength=len(head.class_names)).clamp(min=1)
-    return len(labels) / (len(head.class_names) * counts.float())
-
-
-def _trained_model(
-    config: RunConfig,
-    prepared: Prepared,
-    module: TrainingModule,
-    result: TrainingResult,
-    record: dict[str, Any],
-) -> TrainedModel:
+def _trained_model(begun: Begun, result: TrainingResult) -> TrainedModel:
+    config, prepared, module, record = begun.config, begun.prepared, begun.module, begun.record
     card = ModelCard(
         detector=prepared.detector.name,
         description=prepared.detector.yaml,
@@ -322,8 +187,10 @@ def _trained_model(
     return TrainedModel(card.model_copy(update={"temperature": temperature}), model.network, model.detector)
 
 
-def _write_predictions(model: TrainedModel, prepared: Prepared, folder: Path) -> None:
-    rows = np.sort(np.concatenate([prepared.split.validation, prepared.split.test]))
+def _write_predictions(
+    model: TrainedModel, prepared: Prepared, folder: Path, predicted: Sequence[str]
+) -> None:
+    rows = np.sort(np.concatenate([getattr(prepared.split, name) for name in predicted]))
     names = prepared.split.names(len(prepared.events))[rows]
     write_predictions(predict_events(model, prepared.events.select(rows), names), folder / runs.PREDICTIONS)
 
@@ -339,7 +206,7 @@ def _first_record(config: RunConfig, prepared: Prepared) -> dict[str, Any]:
         "machine": runs.describe_machine(),
         "data": {
             "files": [str(file) for file in files],
-            "sha256": runs.file_checksums(files),
+            "sha256": prepared.checksums,
             "n_events": len(prepared.events),
             "left_out": prepared.left_out,
         },
@@ -353,7 +220,7 @@ def _first_record(config: RunConfig, prepared: Prepared) -> dict[str, Any]:
 
 def _last_record(result: TrainingResult, module: TrainingModule) -> dict[str, Any]:
     return {
-        "status": "interrupted" if result.interrupted else "finished",
+        "status": _status(result),
         "finished": runs.now(),
         "n_epochs": result.n_epochs,
         "best_epoch": result.best_epoch,
@@ -363,6 +230,12 @@ def _last_record(result: TrainingResult, module: TrainingModule) -> dict[str, An
         "n_parameters": sum(p.numel() for p in module.network.parameters()),
         "task_weights": module.task_weights,
     }
+
+
+def _status(result: TrainingResult) -> str:
+    if result.interrupted:
+        return "interrupted"
+    return "stopped" if result.stopped else "finished"
 
 
 def _same_settings(folder: Path, config: RunConfig) -> None:

@@ -1,0 +1,31 @@
+"""Somebody outside who is told of every epoch and may end the training: a search, a queue, a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytorch_lightning as lightning
+from pytorch_lightning.callbacks import Callback
+
+#: Told of each complete epoch, counted from 0, and its monitored score; True ends the training there.
+Watch = Callable[[int, float], bool]
+
+
+class Watching(Callback):
+    """Tells a watch of every epoch, and ends the training when it asks for that.
+
+    Args:
+        watch: told of every epoch.
+        monitor: name of the score it is told.
+    """
+
+    def __init__(self, watch: Watch, monitor: str) -> None:
+        self.watch = watch
+        self.monitor = monitor
+        #: Whether the watch ended the training.
+        self.stopped = False
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Tell the score of the epoch that is over."""
+        if self.watch(trainer.current_epoch, float(trainer.callback_metrics[self.monitor])):
+            self.stopped = trainer.should_stop = True

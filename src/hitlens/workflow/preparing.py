@@ -1,0 +1,246 @@
+"""What a training starts from: events read and split, constants fixed, a fresh network."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from hitlens.config import RunConfig
+from hitlens.datasets.augment import Augmentation
+from hitlens.datasets.mix import balanced_chances, mixed_chances
+from hitlens.datasets.regions import shown_detector
+from hitlens.datasets.resident import ResidentData
+from hitlens.datasets.splits import NAMES, Split, split_events
+from hitlens.datasets.targets import present_classes, strata_of
+from hitlens.datasets.transforms import fit_scaling
+from hitlens.detector import Detector, ReadReport, Task
+from hitlens.detectors import get_detector
+from hitlens.errors import ConfigError, DataError, choose_from
+from hitlens.events import Events, evaluate_condition
+from hitlens.models import build_network
+from hitlens.models.preprocessing import Preprocessing, fit_target_scaling
+from hitlens.train.module import TrainingModule
+from hitlens.workflow import runs
+from hitlens.workflow.data import read_events
+
+#: Settings on which the events of a training depend.
+_DECIDES_EVENTS = ("detector", "task", "data", "split", "train.selection", "train.mix")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything a training starts from.
+
+    Attributes:
+        config: the settings it was made with.
+        events: those the task can learn from or be tested on, all splits.
+        split: positions in these events, for each split those where some head is defined.
+        left_out: number of events left out, by reason.
+        checksums: sha256 of each event file, by name.
+        chances: of each training event to be drawn, shape (n,); None shows each once an epoch.
+    """
+
+    config: RunConfig
+    detector: Detector
+    task: Task
+    heads: tuple[Task, ...]
+    events: Events
+    split: Split
+    left_out: dict[str, int]
+    checksums: dict[str, str]
+    chances: NDArray[np.float64] | None = None
+
+    def check_serves(self, config: RunConfig) -> None:
+        """Refuse settings of a run that would start from other events than these.
+
+        Raises:
+            ConfigError: a setting differs that decides which events are learnt from.
+        """
+        for name in _DECIDES_EVENTS:
+            mine, other = (_setting(one, name) for one in (self.config, config))
+            if mine != other:
+                raise ConfigError(
+                    f"Trainings that share their events cannot differ in {name}. Got {mine} and {other}."
+                )
+
+
+def _setting(config: RunConfig, path: str) -> object:
+    return reduce(getattr, path.split("."), config)
+
+
+def prepare(config: RunConfig) -> Prepared:
+    """Read and split the events of a run.
+
+    All tasks of one detector share the split of the same events with the same seed, so their test sets agree.
+
+    Raises:
+        ConfigError: no files were given, or settings contradict each other.
+        DataError: no event of a split can be learnt from.
+        LeakageError: the same event stands in more than one split.
+    """
+    if not config.data.files:
+        raise ConfigError(
+            "The recipe names no files. Give them with --data FILE, or as data.files in the recipe."
+        )
+    detector = get_detector(config.detector)
+    task = detector.task(config.task)
+    heads = detector.heads(task)
+    report = ReadReport([])
+    events = read_events(
+        [Path(file) for file in config.data.files],
+        detector,
+        layout=config.data.layout or None,
+        on_bad_event=config.data.on_bad_event,
+        options=config.data.options,
+        report=report,
+    )
+    left_out = {"malformed": len(report.skipped)} if report.skipped else {}
+    if config.data.selection:
+        kept = events.filter(config.data.selection)
+        left_out["outside data.selection"] = len(events) - len(kept)
+        events = kept
+    if config.data.max_events:
+        left_out["beyond data.max_events"] = max(0, len(events) - config.data.max_events)
+        events = events.select(slice(0, config.data.max_events))
+    split = split_run(config, events)
+    if split.n_dropped:
+        left_out["later copies of an event"] = split.n_dropped
+    defined = strata_of(events.truth, heads) > 0
+    parts = {name: getattr(split, name)[defined[getattr(split, name)]] for name in NAMES}
+    n_kept = sum(map(len, parts.values()))
+    left_out[f"no target for {task.name}"] = len(events) - split.n_dropped - n_kept
+    for name in ("train", "validation"):
+        if len(parts[name]) == 0:
+            raise DataError(f"No event of the {name} split has a target for task '{task.name}'.")
+    shown = _shown(config, events.truth, parts["train"])
+    left_out["outside train.selection, in the training split"] = len(parts["train"]) - len(shown)
+    truth = events.truth[shown]
+    heads = tuple(present_classes(truth, head) for head in heads)
+    kept_split = Split(shown, parts["validation"], parts["test"], split.n_dropped, split.hash)
+    chances = _chances(config, truth, heads)
+    counted = {reason: number for reason, number in left_out.items() if number}
+    checksums = runs.file_checksums([Path(file) for file in config.data.files])
+    return Prepared(config, detector, task, heads, events, kept_split, counted, checksums, chances)
+
+
+def split_run(config: RunConfig, events: Events) -> Split:
+    """Deal the events of a run out to its splits, the same way whatever the task.
+
+    Raises:
+        LeakageError: the same event stands in more than one split.
+    """
+    detector = get_detector(config.detector)
+    classes = tuple(t for t in detector.tasks if t.is_classification)[:1]
+    strata = strata_of(events.truth, classes or detector.heads(detector.task(config.task)))
+    return split_events(events, config.split, key=detector.key, strata=strata)
+
+
+def _shown(config: RunConfig, truth: pl.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Positions of the training events that fulfil train.selection."""
+    if not config.train.selection:
+        return rows
+    shown = rows[evaluate_condition(truth[rows], config.train.selection)]
+    if not len(shown):
+        raise DataError(
+            f"train.selection: no event of the training split fulfils '{config.train.selection}'."
+        )
+    return shown
+
+
+def _chances(config: RunConfig, truth: pl.DataFrame, heads: tuple[Task, ...]) -> NDArray[np.float64] | None:
+    mix = config.train.mix
+    if isinstance(mix, str):
+        return balanced_chances(truth, heads) if mix == "balanced" else None
+    return mixed_chances(truth, mix)
+
+
+def training_data(config: RunConfig, prepared: Prepared) -> ResidentData:
+    """Return the events of a run, ready to be dealt out in batches."""
+    shown_detector(prepared.detector, config.model.regions)
+    return ResidentData.from_events(prepared.events, prepared.detector, prepared.heads, config.model.regions)
+
+
+def build_module(config: RunConfig, prepared: Prepared, data: ResidentData) -> TrainingModule:
+    """Return a fresh network with constants fixed on the training split; weights depend on the seed alone."""
+    rows = prepared.split.train
+    _check_heads(config, prepared.heads)
+    scalings = {
+        name: tuple(
+            fit_scaling(curve, pixels, rows, config.model.normalise) for curve in config.model.scaling
+        )
+        for name, pixels in data.pixels.items()
+    }
+    targets = {
+        head.name: fit_target_scaling(
+            head,
+            data.targets[head.name][_defined_rows(data, head, rows)],
+            config.model.target_curve.get(head.name, "linear"),
+        )
+        for head in prepared.heads
+        if not head.is_classification
+    }
+    shown = shown_detector(prepared.detector, config.model.regions)
+    torch.manual_seed(config.train.seed)
+    network = build_network(
+        config.model.name,
+        config.model.settings,
+        shown.views,
+        len(config.model.scaling),
+        sum(head.n_outputs for head in prepared.heads),
+    )
+    augmentation = None
+    if config.train.augment is not False:
+        names = None if config.train.augment is True else config.train.augment
+        augmentation = Augmentation(shown, prepared.heads, names)
+    weights = {}
+    if config.train.class_weights == "balanced":
+        weights = {h.name: _class_weights(data, h, rows) for h in prepared.heads if h.is_classification}
+    preprocessing = Preprocessing(scalings=scalings, targets=targets, regions=config.model.regions)
+    return TrainingModule(network, prepared.heads, preprocessing, config.train, augmentation, weights)
+
+
+def _check_heads(config: RunConfig, heads: tuple[Task, ...]) -> None:
+    """Refuse settings by head that name no head, or one they mean nothing for."""
+    known = [head.name for head in heads]
+    regressions = [head.name for head in heads if not head.is_classification]
+    by_head = {
+        "train.loss": (config.train.loss, regressions),
+        "train.task_weights": (config.train.task_weights, known),
+        "model.target_curve": (config.model.target_curve, regressions),
+    }
+    for setting, (given, names) in by_head.items():
+        for name in {} if isinstance(given, str) else given:
+            if name not in names:
+                raise ConfigError(f"{setting}: there is no such head as '{name}'. {choose_from(name, names)}")
+
+
+def weights_hash(network: torch.nn.Module) -> str:
+    """Return the sha256 of a network's weights: equal for networks that start alike.
+
+    Examples:
+        >>> weights_hash(torch.nn.ReLU())[:8]
+        'e3b0c442'
+    """
+    digest = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        digest.update(f"{name} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _defined_rows(data: ResidentData, head: Task, rows: NDArray[np.int64]) -> torch.Tensor:
+    positions = torch.from_numpy(rows)
+    return positions[data.defined[head.name][positions]]
+
+
+def _class_weights(data: ResidentData, head: Task, rows: NDArray[np.int64]) -> torch.Tensor:
+    labels = data.targets[head.name][_defined_rows(data, head, rows), 0].long()
+    counts = torch.bincount(labels, minlength=len(head.class_names)).clamp(min=1)
+    return len(labels) / (len(head.class_names) * counts.float())
