@@ -11,7 +11,8 @@ import statistics
 import time
 
 from hitlens.detectors import DETECTORS
-from hitlens.workflow.simulation import available_cores, simulate
+from hitlens.workflow.pool import available_cores
+from hitlens.workflow.simulation import simulate
 
 #: Events a run, some seconds' worth on one core.
 N_EVENTS = {"cebr": 60_000, "nova": 6_000}

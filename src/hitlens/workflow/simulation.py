@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from hitlens.settings import load_settings
 from hitlens.simulate.comparison import Comparison
 from hitlens.workflow.data import open_writer, read_events
 from hitlens.workflow.growing import join_blocks
+from hitlens.workflow.pool import available_cores
 from hitlens.workflow.sources import NATIVE_SUFFIXES
 
 #: Settings of a simulator: itself, a YAML file that states what differs from the defaults, or the defaults.
@@ -387,15 +387,3 @@ def _counted(blocks: Iterator[Events], progress: Progress | None) -> Iterator[Ev
         if progress is not None:
             progress(len(block))
         yield block
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use.
-
-    Examples:
-        >>> available_cores() >= 1
-        True
-    """
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
