@@ -18,6 +18,7 @@ from hitlens.cli.inspect import inspect
 from hitlens.cli.predict import predict
 from hitlens.cli.recipes import recipes
 from hitlens.cli.report import report
+from hitlens.cli.runs import runs
 from hitlens.cli.simulate import simulate
 from hitlens.cli.train import train
 from hitlens.errors import HitlensError
@@ -34,7 +35,7 @@ app = typer.Typer(
 
 COMMANDS = (
     *(simulate, fetch, convert, inspect, recipes),
-    *(train, crossvalidate, predict, evaluate, report, gallery),
+    *(train, crossvalidate, predict, evaluate, report, gallery, runs),
 )
 for command in COMMANDS:
     app.command(command.__name__)(command)

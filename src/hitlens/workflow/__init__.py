@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hitlens.workflow.evaluation import evaluate_run
     from hitlens.workflow.fetching import fetch
     from hitlens.workflow.inspection import inspect_files
+    from hitlens.workflow.listing import list_runs
     from hitlens.workflow.prediction import open_model, predict_events, predict_files
     from hitlens.workflow.simulation import simulate, simulate_to_file, simulate_to_files
     from hitlens.workflow.studies import train_study
@@ -27,6 +28,7 @@ __all__ = [
     "fetch",
     "inspect_files",
     "iterate_events",
+    "list_runs",
     "load_config",
     "open_model",
     "open_writer",
@@ -48,6 +50,7 @@ _HOMES = {
     "fetch": "hitlens.workflow.fetching",
     "inspect_files": "hitlens.workflow.inspection",
     "iterate_events": "hitlens.workflow.data",
+    "list_runs": "hitlens.workflow.listing",
     "load_config": "hitlens.config",
     "open_model": "hitlens.workflow.prediction",
     "open_writer": "hitlens.workflow.data",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,6 +28,7 @@ from hitlens.report.event_display import draw_gallery
 from hitlens.workflow import runs
 from hitlens.workflow.baselines import Progress, run_baselines, training_rows
 from hitlens.workflow.galleries import DPI, run_galleries
+from hitlens.workflow.listing import numbers_of
 from hitlens.workflow.readings import earlier_readings
 from hitlens.workflow.reporting import METRICS, write_run_report
 from hitlens.workflow.run_events import read_data, read_run_config
@@ -92,6 +94,8 @@ def evaluate_run(
     )
     results = replace(results, galleries=tuple(picture for picture, _ in pictures))
     write_results(results, folder / METRICS)
+    numbers = numbers_of(json.loads((folder / METRICS).read_text(encoding="utf-8")))
+    runs.write_provenance(folder, runs.read_provenance(folder) | {"evaluation": numbers})
     write_run_report(folder, run, results, [(picture.title, drawn) for picture, drawn in pictures])
     return results
 

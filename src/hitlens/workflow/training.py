@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import platform
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from hitlens.settings import flattened
 from hitlens.train.calibrate import fit_temperature
 from hitlens.train.engine import TrainingResult, run_training
 from hitlens.train.module import TrainingModule
+from hitlens.train.scores import monitored
 from hitlens.train.watch import Watch
 from hitlens.workflow import runs
 from hitlens.workflow.prediction import predict_events, predicts_in_bfloat16
@@ -215,6 +218,9 @@ def _first_record(config: RunConfig, prepared: Prepared) -> dict[str, Any]:
             **{f"n_{name}": len(getattr(prepared.split, name)) for name in NAMES},
         },
         "seed": config.train.seed,
+        "monitor": monitored(prepared.heads, config.train.monitor)[0],
+        "settings": flattened(config.model_dump(mode="json")),
+        "process": {"host": platform.node(), "pid": os.getpid()},
     }
 
 
