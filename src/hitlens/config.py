@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hitlens.datasets.regions import Region
 from hitlens.datasets.splits import SplitConfig
 from hitlens.datasets.transforms import Curve
 from hitlens.errors import NotFoundError, choose_from
 from hitlens.evaluate.config import EvaluateConfig
+from hitlens.models import MODELS, check_settings
 from hitlens.models.preprocessing import TargetCurve
 from hitlens.settings import explain, merged, read_override, read_yaml
 from hitlens.train.config import TrainConfig
+from hitlens.tune.config import FinalistsConfig, LongerConfig, SearchConfig
+from hitlens.tune.results import Parameter, Value
+from hitlens.tune.space import grid_points, known_settings, parameters_of, probes
 
 
 class DataConfig(BaseModel):
@@ -118,6 +122,91 @@ class StudyConfig(BaseModel):
         return {name: _validated(merged(base, changes), name) for name, changes in self.variants.items()}
 
 
+class TuneConfig(BaseModel):
+    """A search for settings: many runs on the same events, of which one is chosen.
+
+    Attributes:
+        title: heading of the page.
+        question: what the search asks, one sentence.
+        base: settings all trials share.
+        search: which settings are searched, and how.
+        finalists: the best few repeated with further seeds.
+        longer: the chosen settings trained longer.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    question: str = ""
+    base: RunConfig
+    search: SearchConfig
+    finalists: FinalistsConfig = FinalistsConfig()
+    longer: LongerConfig = LongerConfig()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> TuneConfig:
+        if self.base.train.seed in self.finalists.seeds:
+            raise ValueError(
+                f"finalists.seeds has {self.base.train.seed}, the seed of the search itself (base.train.seed). "
+                "Give other ones."
+            )
+        searched = "train.epochs" in self.search.space
+        if self.longer.epochs and not searched and self.longer.epochs <= self.base.train.epochs:
+            raise ValueError(
+                f"longer.epochs must be more than base.train.epochs, {self.base.train.epochs}, or 0. "
+                f"Got {self.longer.epochs}."
+            )
+        return self
+
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Return what is searched.
+
+        Raises:
+            ConfigError: a path is no setting, or one that a search may not touch.
+        """
+        return parameters_of(self.search.space, known_settings(RunConfig, self._own_settings()))
+
+    def run_config(self, values: Mapping[str, Value], **changes: Any) -> RunConfig:
+        """Return the settings of one training.
+
+        Args:
+            values: of the settings that are searched, by path.
+            changes: further ones, ``.`` written as ``__``: ``train__seed=2``.
+
+        Raises:
+            ConfigError: a value is out of range.
+        """
+        content = merged(self.base.model_dump(mode="json"), values)
+        content = merged(content, {key.replace("__", "."): value for key, value in changes.items()})
+        named = ", ".join(f"{path} = {value}" for path, value in values.items())
+        return _validated(content, f"search.space ({named})")
+
+    def check_space(self) -> None:
+        """Validate the settings of every point of a grid, else every choice and both ends of every range.
+
+        Raises:
+            ConfigError: a path is wrong, or a value out of range.
+        """
+        parameters = self.parameters()
+        points = grid_points if self.search.method == "grid" else probes
+        for values in points(parameters):
+            config = self.run_config(values)
+            check_settings(config.model.name, config.model.settings)
+
+    def _own_settings(self) -> dict[str, Any]:
+        """Return the kinds of the settings of the network, or of all networks that are searched."""
+        names = self.search.space.get("model.name") or (self.base.model.name,)
+        found: dict[str, Any] = {}
+        for name in names:
+            own = MODELS[name].config.model_fields if name in MODELS else {}
+            found |= {key: field.annotation for key, field in own.items()}
+        return found
+
+
+#: What a recipe may describe.
+Recipe = RunConfig | StudyConfig | TuneConfig
+
+
 def list_recipes() -> list[str]:
     """Return the names of the shipped recipes.
 
@@ -133,13 +222,14 @@ def list_recipes() -> list[str]:
     return sorted(names)
 
 
-def load_config(source: str | Path, overrides: Iterable[str] = ()) -> RunConfig | StudyConfig:
+def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     """Return the settings of a recipe: a shipped one by name, or a YAML file.
 
     Args:
         source: for example ``cebr/multiplicity`` or ``my_run.yaml``.
-        overrides: settings to change, each ``key=value`` with keys as ``train.epochs``; for a study they
-            change what all its runs share.
+        overrides: settings to change, each ``key=value`` with keys as ``train.epochs``; for a study or
+            a search they change what all its runs share, and keys as ``search.trials``, ``finalists.count``
+            and ``longer.epochs`` the search.
 
     Raises:
         NotFoundError: no recipe and no file has that name.
@@ -150,18 +240,32 @@ def load_config(source: str | Path, overrides: Iterable[str] = ()) -> RunConfig 
         5
     """
     content = read_yaml(_recipe_text(source), str(source))
-    is_study = "variants" in content
+    kind = _kind(content)
     for override in overrides:
         key, value = read_override(override)
-        content = merged(content, {f"base.{key}" if is_study else key: value})
-    if not is_study:
+        own = kind is RunConfig or (kind is TuneConfig and key.partition(".")[0] in _OF_A_SEARCH)
+        content = merged(content, {key if own else f"base.{key}": value})
+    if kind is RunConfig:
         return _validated(content, str(source))
     try:
-        study = StudyConfig(**content)
+        recipe = kind(**content)
     except ValidationError as error:
-        raise explain(error, StudyConfig, str(source)) from None
-    study.run_configs()
-    return study
+        raise explain(error, kind, str(source)) from None
+    if isinstance(recipe, StudyConfig):
+        recipe.run_configs()
+    if isinstance(recipe, TuneConfig):
+        recipe.check_space()
+    return recipe
+
+
+#: Sections of a search's recipe beside the settings its trials share.
+_OF_A_SEARCH = ("search", "finalists", "longer")
+
+
+def _kind(content: Mapping[str, Any]) -> type[RunConfig] | type[StudyConfig] | type[TuneConfig]:
+    if "variants" in content:
+        return StudyConfig
+    return TuneConfig if "search" in content else RunConfig
 
 
 def dump_config(config: BaseModel) -> str:

@@ -16,7 +16,7 @@ import yaml
 from hitlens.config import StudyConfig
 from hitlens.errors import ConfigError, FileFormatError, NotFoundError, RunError
 from hitlens.evaluate.predictions import read_predictions
-from hitlens.evaluate.study import StudyResults, read_study, stability
+from hitlens.evaluate.study import StudyResults, read_study, stability, variant_head
 from hitlens.events import Events
 from hitlens.io.native_writer import NativeWriter
 from hitlens.metrics import accuracy
@@ -126,7 +126,7 @@ def test_the_cut_is_the_same_for_both_of_a_pair(config: StudyConfig, folder: Pat
         name: read_predictions(folder / "linear" / runs.PREDICTIONS) for name in ("one", "the same again")
     }
     found = studies.evaluate_variants(predictions, prepare(config.base).detector, changed)
-    (head,) = map(studies.variant_head, found["the same again"])
+    (head,) = map(variant_head, found["the same again"])
     differences = [one.interval.value for one in head.differences if one.interval]
     assert len(differences) > 3
     assert set(differences) == {0.0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,7 @@ __all__ = [
     "TwoBranchCnn",
     "TwoBranchCnnConfig",
     "build_network",
+    "check_settings",
 ]
 
 
@@ -71,8 +73,7 @@ def build_network(
         NotFoundError: no architecture has that name.
         ConfigError: an unknown or impossible setting, or a view that this network does not take.
     """
-    if name not in MODELS:
-        raise NotFoundError(f"No model is called '{name}'. {choose_from(name, MODELS)}")
+    config = check_settings(name, settings)
     architecture = MODELS[name]
     for view in views:
         n_axes = len(view.shape)
@@ -82,11 +83,31 @@ def build_network(
                 f"model.name: {name} takes no view of {n_axes} axes; '{view.name}' has shape {view.shape}. "
                 f"These do: {fit}."
             )
+    return architecture.network(views, n_channels, n_outputs, config)
+
+
+def check_settings(name: str, settings: Mapping[str, Any]) -> BaseModel:
+    """Return the settings of an architecture, validated.
+
+    Args:
+        name: a key of `MODELS`.
+        settings: the architecture's own; defaults for those not given.
+
+    Raises:
+        NotFoundError: no architecture has that name.
+        ConfigError: an unknown or impossible setting.
+
+    Examples:
+        >>> check_settings("logistic", {})
+        LogisticConfig()
+    """
+    if name not in MODELS:
+        raise NotFoundError(f"No model is called '{name}'. {choose_from(name, MODELS)}")
+    architecture = MODELS[name]
     try:
-        config = architecture.config(**settings)
+        return architecture.config(**settings)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in ("model", *first["loc"]))
         fields = choose_from(str(first["loc"][0]) if first["loc"] else "", architecture.config.model_fields)
         raise ConfigError(f"{place} of {name}: {first['msg']}. {fields}") from None
-    return architecture.network(views, n_channels, n_outputs, config)

@@ -1,3 +1,3 @@
 """Search for settings: the space, the trials, and what they found."""
 
-__all__ = ["results"]
+__all__ = ["config", "results", "search", "selection", "space"]

@@ -18,6 +18,9 @@ FORMAT_VERSION = 1
 #: What a trial may be judged by.
 ObjectiveName = Literal["score", "stability", "latency", "parameters"]
 
+#: How a trial ended.
+TrialState = Literal["finished", "pruned", "failed"]
+
 #: A value of a setting that is searched.
 Value = str | int | float | bool | None | tuple[str | int | float | bool, ...]
 
@@ -28,9 +31,11 @@ class Parameter:
 
     Attributes:
         path: of the setting, for example ``model.settings.dropout``.
-        choices: the values there are; empty for a range.
+        choices: the values there are, of a range with steps too; empty for a range without.
         low: smallest value of a range; likewise `high`.
         log: whether the range is searched on a logarithmic scale.
+        whole: whether the range has whole numbers only.
+        step: between the values of a range; None without one, and for choices.
     """
 
     path: str
@@ -38,6 +43,8 @@ class Parameter:
     low: float | None = None
     high: float | None = None
     log: bool = False
+    whole: bool = False
+    step: float | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ class TrialResult:
     stage: Literal["search", "seeds", "longer"]
     values: Mapping[str, Value]
     seed: int
-    state: Literal["finished", "pruned", "failed"]
+    state: TrialState
     objectives: Mapping[str, float]
     run: VariantResult | None
     confusion: Mapping[str, tuple[tuple[int, ...], ...]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,8 +24,6 @@ from hitlens.evaluate.study import (
     VariantResult,
     chosen_slices,
     evaluate_variants,
-    stability,
-    variant_head,
     write_study,
 )
 from hitlens.io.atomic import remove, written_whole
@@ -35,13 +32,13 @@ from hitlens.models.trained import read_card
 from hitlens.report.render import write_whole
 from hitlens.report.study_page import render_study
 from hitlens.settings import flattened
-from hitlens.train.callbacks import read_history
 from hitlens.train.scores import monitored
 from hitlens.workflow import runs
 from hitlens.workflow.preparing import Prepared, prepare
 from hitlens.workflow.readings import earlier_readings, note_reading
 from hitlens.workflow.run_events import read_run_config
 from hitlens.workflow.training import train
+from hitlens.workflow.variants import as_text, machine_facts, variant_result
 
 SETTINGS, RESULTS, PAGE = "study.yaml", "study.json", "study.html"
 
@@ -152,7 +149,7 @@ def differing_settings(variants: Mapping[str, RunConfig]) -> dict[str, dict[str,
         {'long': {'train.epochs': '30'}, 'short': {'train.epochs': '5'}}
     """
     flat = {
-        name: {key: _text(value) for key, value in flattened(variant.model_dump(mode="json")).items()}
+        name: {key: as_text(value) for key, value in flattened(variant.model_dump(mode="json")).items()}
         for name, variant in variants.items()
     }
     keys = list(dict.fromkeys(key for settings in flat.values() for key in settings))
@@ -239,20 +236,13 @@ def _train_variant(name: str, config: RunConfig, folder: Path, *, progress: bool
 def _variant_result(
     name: str, folder: Path, settings: dict[str, str], heads: tuple[TaskResult, ...], prepared: Prepared
 ) -> VariantResult:
-    record, card = runs.read_provenance(folder), read_card(folder / runs.MODEL)
-    rows = read_history(folder / runs.HISTORY)
-    higher = monitored(prepared.heads, read_run_config(folder).train.monitor)[1] == "max"
-    return VariantResult(
-        name=name,
-        settings=settings,
-        heads=tuple(variant_head(head) for head in heads),
-        history={key: tuple(_number(row[key]) for row in rows) for key in rows[0]},
-        best_epoch=record["best_epoch"],
-        stability=stability([float(row["val_metric"]) for row in rows], higher),
-        seconds=record["seconds"],
-        n_parameters=record["n_parameters"],
-        initial_weights=record["initial_weights"],
-        n_train=record["split"]["n_train"],
+    card = read_card(folder / runs.MODEL)
+    return variant_result(
+        name,
+        folder,
+        settings,
+        heads,
+        higher_is_better=monitored(prepared.heads, read_run_config(folder).train.monitor)[1] == "max",
         inputs=tuple(
             input_histogram(view, card.preprocessing, prepared) for view in card.preprocessing.scalings
         ),
@@ -271,11 +261,6 @@ def _readings(config: StudyConfig, folder: Path, names: list[str]) -> tuple[Read
     return tuple(sorted(dict.fromkeys([*found, now]), key=lambda one: one.when))
 
 
-def _number(text: str) -> float | None:
-    value = float(text)
-    return value if math.isfinite(value) else None
-
-
 def _study_results(
     config: StudyConfig,
     prepared: Prepared,
@@ -284,7 +269,6 @@ def _study_results(
     records: Mapping[str, Mapping[str, Any]],
 ) -> StudyResults:
     first = next(iter(found))
-    machine = records[first]["machine"]
     monitor, mode = monitored(prepared.heads, config.base.train.monitor)
     return StudyResults(
         title=config.title,
@@ -301,16 +285,7 @@ def _study_results(
         n_bootstrap=config.base.evaluate.n_bootstrap,
         constants={head.task: head.baseline("constant").metrics for head in found[first] if head.n_events},
         variants=variants,
-        machine={
-            "event files": ", ".join(records[first]["data"]["files"]),
-            "processor": f"{machine['processor']}, {machine['n_cores']} cores",
-            "precision": ", ".join(dict.fromkeys(str(record["precision"]) for record in records.values())),
-            "versions": ", ".join(f"{name} {version}" for name, version in machine["versions"].items()),
-        },
+        machine=machine_facts(list(records.values())),
         settings=dump_config(config.base),
         split=config.split,
     )
-
-
-def _text(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
