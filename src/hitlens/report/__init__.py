@@ -24,5 +24,12 @@ __all__ = [
     "style",
     "summary",
     "tables",
+    "tune_figures",
+    "tune_maps",
+    "tune_page",
+    "tune_panels",
+    "tune_tables",
+    "tune_trials",
+    "tune_words",
     "view_display",
 ]

@@ -9,7 +9,16 @@ from hitlens.report.drawn import DrawnFigure, as_drawn, slice_figures, task_figu
 from hitlens.report.labels import method_label, metric_label, metric_text, metric_title
 from hitlens.report.numbers import number
 from hitlens.report.render import render
-from hitlens.report.tables import Cell, Table, data_table, provenance_table, published_table, table, verdict
+from hitlens.report.tables import (
+    Cell,
+    Table,
+    data_table,
+    overall_metrics,
+    provenance_table,
+    published_table,
+    table,
+    verdict,
+)
 
 #: Metrics shown beside other methods; the rest is in cv.json.
 _SHOWN = (
@@ -55,7 +64,7 @@ def summary_table(found: CrossValidation) -> Table:
     rows = []
     for head in found.heads:
         methods = {one.name: one for one in head.baselines}
-        for position in _positions(head, ("accuracy", "auc", "rmse", "r2")):
+        for position in overall_metrics(head, ("accuracy", "auc", "rmse", "r2")):
             metric = head.metrics[position]
             others = [
                 metric_text(methods[name].metrics[position]) if name in methods else "" for name in names
@@ -71,7 +80,7 @@ def summary_table(found: CrossValidation) -> Table:
 def method_table(head: CrossValidatedHead) -> Table:
     """Return the numbers of one head: each metric of each method, and the model's difference to it."""
     rows: list[list[str | Cell]] = []
-    for position in _positions(head, _SHOWN):
+    for position in overall_metrics(head, _SHOWN):
         metric = head.metrics[position]
         rows.append([metric_title(metric), "model", metric_text(metric), ""])
         for one in head.baselines:
@@ -99,7 +108,7 @@ def class_table(head: CrossValidatedHead) -> Table | None:
 def spread_table(head: CrossValidatedHead) -> Table:
     """Return how much the model's numbers differ between folds and between repeats."""
     rows = []
-    for position in _positions(head, _SHOWN):
+    for position in overall_metrics(head, _SHOWN):
         one = head.by_fold[position]
         known = [value for repeat in one.folds for value in repeat if value is not None]
         ends = f"{_short(min(known))} to {_short(max(known))}" if known else "undefined"
@@ -140,7 +149,7 @@ def limits(head: CrossValidatedHead, level: str) -> list[str]:
         head: its results.
         level: coverage of the intervals, in words.
     """
-    position = next((p for name in _PRIMARY for p in reversed(_positions(head, (name,)))), None)
+    position = next((p for name in _PRIMARY for p in reversed(overall_metrics(head, (name,)))), None)
     interval = None if position is None else head.metrics[position].interval
     if position is None or interval is None:
         return []
@@ -171,7 +180,7 @@ def limits(head: CrossValidatedHead, level: str) -> list[str]:
 
 def _section(found: CrossValidation, position: int) -> dict[str, object]:
     head, task = found.heads[position], found.first.tasks[position]
-    drawn = [_fold_figure(head, number) for number in _positions(head, (*_PRIMARY, "auc"))]
+    drawn = [_fold_figure(head, number) for number in overall_metrics(head, (*_PRIMARY, "auc"))]
     tables = [method_table(head), class_table(head), spread_table(head)]
     shown = task.n_events > 0
     return {
@@ -197,18 +206,6 @@ def _fold_figure(head: CrossValidatedHead, position: int) -> DrawnFigure:
         f"The {label} of the model in each fold, and of all methods on all events with their intervals.",
         f"The {label}: model {metric_text(metric)}; {others}.",
     )
-
-
-def _positions(head: CrossValidatedHead, names: tuple[str, ...]) -> list[int]:
-    """Return where the metrics of these names are: of one unit those taken together, of no single class."""
-    together = [metric.column for metric in head.metrics if ", " in metric.column]
-    pooled = {name for column in together for name in column.split(", ")}
-    return [
-        position
-        for name in names
-        for position, metric in enumerate(head.metrics)
-        if metric.name == name and metric.column not in pooled and not (head.class_names and metric.column)
-    ]
 
 
 def _subtitle(found: CrossValidation) -> str:

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from hitlens.evaluate.results import SliceResult
-from hitlens.evaluate.study import StudyResults, VariantHead, VariantResult, is_uneven, primary_metrics
+from hitlens.evaluate.study import StudyResults, VariantResult, is_uneven, primary_metrics
 from hitlens.report import study_figures
 from hitlens.report.drawn import DrawnFigure, as_drawn
 from hitlens.report.labels import metric_label, metric_text, metric_title, monitor_label
 from hitlens.report.render import render
 from hitlens.report.slice_figures import Panel, slice_panels
-from hitlens.report.tables import Cell, Table, provenance_table, table, verdict
+from hitlens.report.tables import Cell, Table, overall_metrics, provenance_table, table, verdict
 
 #: Metrics of a head that its answer table shows; the rest is in study.json and in each run's report.
 _SHOWN = (
@@ -164,7 +164,7 @@ def answer_table(study: StudyResults, head: int) -> Table:
     first = study.variants[0]
     task = first.heads[head].task
     rows: list[list[str | Cell]] = []
-    for position in _positions(first.heads[head]):
+    for position in sorted(overall_metrics(first.heads[head], _SHOWN)):
         for number, variant in enumerate(study.variants):
             mine = variant.heads[head]
             label = metric_title(mine.metrics[position]) if number == 0 else ""
@@ -179,17 +179,6 @@ def answer_table(study: StudyResults, head: int) -> Table:
     caption = f"{task}: {first.heads[head].n_events:,} events of the {study.split} split"
     columns = ["metric", "variant", "value", f"variant {_MINUS} {first.name}, same resampled events"]
     return table(caption, columns, rows, numeric=2)
-
-
-def _positions(head: VariantHead) -> list[int]:
-    """Return the metrics to show: of components with one unit only those of all of them together."""
-    together = [metric.column for metric in head.metrics if ", " in metric.column]
-    pooled = {name for column in together for name in column.split(", ")}
-    return [
-        position
-        for position, metric in enumerate(head.metrics)
-        if metric.name in _SHOWN and metric.column not in pooled and metric.column not in head.class_names
-    ]
 
 
 def training_table(variants: Sequence[VariantResult], metric_name: str, higher_is_better: bool) -> Table:

@@ -8,8 +8,10 @@ from typing import Any
 
 from hitlens.detector import Detector, PublishedResult, Task
 from hitlens.errors import NotFoundError
+from hitlens.evaluate.crossvalidation import CrossValidatedHead
 from hitlens.evaluate.regression import METRICS, quantities
 from hitlens.evaluate.results import BaselineResult, MetricResult, Results, TaskResult
+from hitlens.evaluate.study import VariantHead
 from hitlens.report.labels import MEANINGS, column_label, method_label, metric_label, metric_text, with_unit
 
 #: Metrics of which less is better.
@@ -147,6 +149,28 @@ def verdict(difference: MetricResult) -> str:
         return ""
     higher = interval.low > 0
     return "good" if higher != (difference.name in _LOWER_IS_BETTER) else "bad"
+
+
+def overall_metrics(head: VariantHead | CrossValidatedHead, names: Sequence[str]) -> list[int]:
+    """Return where the metrics of these names are: of one unit those taken together, of no single class.
+
+    Args:
+        head: results of one head.
+        names: of the wanted metrics, in the wanted order.
+
+    Examples:
+        >>> found = [MetricResult("rmse", None, column) for column in ("x_px", "y_px", "x_px, y_px")]
+        >>> overall_metrics(VariantHead("position", 10, tuple(found)), ["r2", "rmse"])
+        [2]
+    """
+    together = [metric.column for metric in head.metrics if ", " in metric.column]
+    pooled = {name for column in together for name in column.split(", ")}
+    return [
+        position
+        for name in names
+        for position, metric in enumerate(head.metrics)
+        if metric.name == name and metric.column not in pooled and not (head.class_names and metric.column)
+    ]
 
 
 def data_table(results: Results, *, by_task: bool = True) -> Table:

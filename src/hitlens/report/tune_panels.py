@@ -1,0 +1,243 @@
+"""Trials of a search -> one small panel each: how it trained, and what it confuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+from numpy.typing import NDArray
+
+from hitlens.evaluate.study import VariantResult
+from hitlens.report.figures import confusion_cells
+from hitlens.report.labels import monitor_label
+from hitlens.report.study_figures import history_column
+from hitlens.report.style import COLOURS, drawing
+from hitlens.report.tune_trials import (
+    bare_settings,
+    decimals,
+    fixed,
+    ranked,
+    reached,
+    shown_range,
+)
+from hitlens.tune.results import TrialResult, TuneResults
+
+#: Panels there are room for; of more trials the best are drawn.
+MOST_PANELS = 36
+#: Panels in a row.
+N_COLUMNS = 6
+#: Classes up to which a small confusion matrix is written in numbers.
+_MOST_WRITTEN = 5
+
+_METRIC, _TRAINING, _VALIDATION = COLOURS[0], COLOURS[1], COLOURS[3]
+
+
+def best_few(found: TuneResults, trials: Sequence[TrialResult]) -> list[TrialResult]:
+    """Return the trials there are panels for, in order of their number: all, or the best by score."""
+    few = ranked(trials, found.objectives[0])[:MOST_PANELS]
+    return sorted(few, key=lambda trial: trial.number)
+
+
+def history_panels(found: TuneResults, trials: Sequence[TrialResult]) -> Figure:
+    """Draw the validation metric of each trial above its losses, on axes that all trials share.
+
+    Where the loss is what is monitored there is no other metric, and the losses stand alone.
+
+    Args:
+        found: for names and the monitored score.
+        trials: that have a history.
+    """
+    with_metric = found.monitor != "val_loss"
+    with drawing():
+        n_rows, n_columns = -(-len(trials) // N_COLUMNS), min(len(trials), N_COLUMNS)
+        # Constrained layout of so many axes takes long.
+        height = 2.75 if with_metric else 2.0
+        figure = Figure(figsize=(12.8 if n_columns > 2 else 8.0, height * n_rows + 1.0), layout="none")
+        first: Axes | None = None
+        scale = _Scale(found, trials)
+        for number, (trial, (upper, lower)) in enumerate(
+            zip(trials, _pairs(figure, (n_rows, n_columns), len(trials), with_metric), strict=True)
+        ):
+            assert trial.run is not None
+            _draw_losses(lower, trial, trial.run, scale)
+            _draw_metric(upper, trial, trial.run, scale)
+            (upper or lower).set_title(_title(found, trial, scale.n_decimals), fontsize=9, pad=4)
+            _clear_inner(upper, lower, (number, len(trials), n_columns), monitor_label(found.monitor))
+            first = first or lower
+        _legend(figure, with_metric, n_rows * height + 1.0)
+        return figure
+
+
+class _Scale:
+    """Limits and digits that all panels share."""
+
+    def __init__(self, found: TuneResults, trials: Sequence[TrialResult]) -> None:
+        runs = [trial.run for trial in trials if trial.run is not None]
+        metric = np.concatenate([history_column(run, "val_metric") for run in runs])
+        losses = np.concatenate([history_column(run, name) for run in runs for name in _LOSSES])
+        losses = losses[np.isfinite(losses)]
+        self.n_epochs = max(len(run.history["val_metric"]) for run in runs)
+        self.metric = shown_range(metric.tolist(), found.higher_is_better)
+        self.logarithmic = bool(len(losses)) and float(losses.min()) > 0
+        low, high = (float(losses.min()), float(losses.max())) if len(losses) else (0.1, 1.0)
+        self.loss = (low / 1.15, high * 1.15) if self.logarithmic else (low, high)
+        self.n_decimals = decimals(reached(trial, found.objectives[0].name) for trial in trials)
+
+
+_LOSSES = ("train_loss", "val_loss")
+
+
+def _pairs(
+    figure: Figure, shape: tuple[int, int], n_panels: int, with_metric: bool
+) -> Iterator[tuple[Axes | None, Axes]]:
+    """Yield the axes of the metric and of the losses of each panel."""
+    n_rows, n_columns = shape
+    width, height = figure.get_size_inches()
+    outer = GridSpec(
+        n_rows,
+        n_columns,
+        figure,
+        left=0.72 / width,
+        right=1 - 0.12 / width,
+        top=1 - 0.78 / height,
+        bottom=0.5 / height,
+        hspace=0.34 if with_metric else 0.42,
+        wspace=0.09,
+    )
+    for number in range(n_panels):
+        place = outer[number // n_columns, number % n_columns]
+        if with_metric:
+            inner = place.subgridspec(2, 1, height_ratios=(1.35, 1), hspace=0.06)
+            yield figure.add_subplot(inner[0]), figure.add_subplot(inner[1])
+        else:
+            yield None, figure.add_subplot(place)
+
+
+def _draw_metric(axes: Axes | None, trial: TrialResult, run: VariantResult, scale: _Scale) -> None:
+    if axes is None:
+        return
+    values = history_column(run, "val_metric")
+    axes.plot(_epochs(values), values, color=_METRIC, linewidth=1.3)
+    _mark_best(axes, run, values)
+    _mark_end(axes, trial, values, scale)
+    axes.set_ylim(*scale.metric)
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+
+
+def _draw_losses(axes: Axes, trial: TrialResult, run: VariantResult, scale: _Scale) -> None:
+    for name, colour, style in zip(_LOSSES, (_TRAINING, _VALIDATION), ("--", "-"), strict=True):
+        values = history_column(run, name)
+        axes.plot(_epochs(values), values, color=colour, linestyle=style, linewidth=1.1)
+    _mark_best(axes, run, values)
+    _mark_end(axes, trial, values, scale)
+    axes.set_ylim(*scale.loss)
+    if scale.logarithmic:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(numticks=5))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+        axes.yaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+
+
+def _epochs(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.arange(len(values)) + 1
+
+
+def _mark_best(axes: Axes, run: VariantResult, values: NDArray[np.float64]) -> None:
+    if 0 <= run.best_epoch < len(values):
+        axes.plot(
+            [run.best_epoch + 1],
+            [values[run.best_epoch]],
+            marker="o",
+            markersize=6.5,
+            markerfacecolor="none",
+            markeredgecolor="black",
+            markeredgewidth=1.2,
+        )
+
+
+def _mark_end(axes: Axes, trial: TrialResult, values: NDArray[np.float64], scale: _Scale) -> None:
+    axes.set_xlim(0.2, scale.n_epochs + 0.8)
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
+    if trial.state == "pruned":
+        axes.axvspan(len(values) + 0.5, scale.n_epochs + 1, color="#e8ebef", linewidth=0)
+
+
+def _clear_inner(upper: Axes | None, lower: Axes, place: tuple[int, int, int], metric: str) -> None:
+    """Keep numbers and labels at the left and at the bottom of the grid only."""
+    number, n_panels, n_columns = place
+    for axes in filter(None, (upper, lower)):
+        axes.tick_params(labelsize=8.5, length=3, labelleft=number % n_columns == 0)
+    if upper is not None:
+        upper.tick_params(labelbottom=False)
+    is_lowest = number + n_columns >= n_panels
+    lower.tick_params(labelbottom=is_lowest)
+    if is_lowest:
+        lower.set_xlabel("epoch", fontsize=9.5)
+    if number % n_columns == 0:
+        lower.set_ylabel("loss", fontsize=9.5)
+        if upper is not None:
+            upper.set_ylabel(f"validation\n{metric}", fontsize=9.5)
+        for axes in filter(None, (upper, lower)):
+            axes.yaxis.set_label_coords(-0.27 if n_columns > 3 else -0.16, 0.5)
+
+
+def _title(found: TuneResults, trial: TrialResult, n_decimals: int) -> str:
+    value = fixed(reached(trial, found.objectives[0].name), n_decimals)
+    state = "" if trial.state == "finished" else f", {trial.state}"
+    settings = bare_settings(found, trial)
+    first = f"{trial.number}: {settings}" if settings else f"trial {trial.number}"
+    return f"{first}\n{value}{state}"
+
+
+def _legend(figure: Figure, with_metric: bool, height: float) -> None:
+    entries = [Line2D([], [], color=_METRIC, linewidth=1.6)] if with_metric else []
+    names = ["validation metric"] if with_metric else []
+    entries += [
+        Line2D([], [], color=_TRAINING, linestyle="--", linewidth=1.4),
+        Line2D([], [], color=_VALIDATION, linewidth=1.4),
+        Line2D([], [], color="black", marker="o", markerfacecolor="none", linestyle="none"),
+    ]
+    names += ["training loss", "validation loss", "best epoch"]
+    figure.legend(
+        entries, names, loc="upper center", ncols=len(names), bbox_to_anchor=(0.5, 1 - 0.05 / height)
+    )
+
+
+def confusion_panels(
+    found: TuneResults, head: str, trials: Sequence[TrialResult], classes: Sequence[str]
+) -> Figure:
+    """Draw the confusion matrix of each trial, shares of the true class in percent.
+
+    Args:
+        found: for the names of the settings.
+        head: that classifies.
+        trials: that have a confusion matrix of this head.
+        classes: names of its classes, by class index.
+    """
+    n = len(classes)
+    n_columns = min(len(trials), N_COLUMNS)
+    n_rows = -(-len(trials) // N_COLUMNS)
+    with drawing():
+        scale = 1.0 if n_columns > 2 else 1.6
+        figure = Figure(figsize=(2.13 * n_columns * scale, (2.15 * n_rows + 0.15) * scale))
+        grid = list(figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True).flat)
+        for axes in grid[len(trials) :]:
+            axes.set_axis_off()
+        fontsize = {2: 9.0, 3: 7.5, 4: 6.5, 5: 5.6}.get(n, 0.0) * (1.0 if n_columns > 2 else 1.3)
+        for number, (trial, axes) in enumerate(zip(trials, grid, strict=False)):
+            confusion_cells(axes, trial.confusion[head], fontsize=fontsize, counted=n == 2)
+            settings = bare_settings(found, trial)
+            axes.set_title(f"{trial.number}: {settings}" if settings else f"trial {trial.number}", fontsize=9)
+            axes.set_xticks(range(n), classes, rotation=0 if n == 2 else 90)
+            axes.set_yticks(range(n), classes, rotation=90 if n == 2 else 0, va="center")
+            axes.tick_params(which="both", length=0, labelsize=8.5 if n <= _MOST_WRITTEN else 7)
+            # A shared axis hides its numbers above panels that are not there.
+            axes.tick_params(labelbottom=number + n_columns >= len(trials))
+        figure.supxlabel("predicted class", fontsize=10.5)
+        figure.supylabel("true class", fontsize=10.5)
+        return figure
