@@ -318,8 +318,13 @@ class Simulator(Protocol):
         """The settings, all of them; validating an empty mapping gives the defaults."""
         ...
 
-    def blocks(self, config: Any, n_events: int, seed: int, workers: int) -> Iterator[Events]:
-        """Yield blocks of events, in order."""
+    @property
+    def block_events(self) -> int:
+        """Events a block, the last one excepted; a block depends on settings, seed and its number alone."""
+        ...
+
+    def blocks(self, config: Any, n_events: int, seed: int, workers: int, first: int = 0) -> Iterator[Events]:
+        """Yield blocks of events, in order, from block number ``first`` on."""
         ...
 
     def compare(self, events: Events, config: Any, real: Events | None = None) -> Comparison:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 
@@ -35,6 +36,7 @@ class FileFormatError(DataError):
     """A file is malformed; carries where.
 
     Attributes:
+        problem: what is wrong, and what to do.
         path: the file.
         line: line number, counted from 1, or None where lines have no meaning.
         column: field number on that line, counted from 1, or None.
@@ -43,6 +45,7 @@ class FileFormatError(DataError):
     def __init__(
         self, problem: str, *, path: Path | str, line: int | None = None, column: int | None = None
     ) -> None:
+        self.problem = problem
         self.path = Path(path)
         self.line = line
         self.column = column
@@ -52,6 +55,11 @@ class FileFormatError(DataError):
         if column is not None:
             place += f", column {column}"
         super().__init__(f"{place}: {problem}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let it come back from a process that reads for another one."""
+        where = {"path": self.path, "line": self.line, "column": self.column}
+        return partial(FileFormatError, **where), (self.problem,)
 
 
 class LeakageError(DataError):

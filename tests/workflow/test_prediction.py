@@ -20,7 +20,8 @@ from hitlens.models import build_network
 from hitlens.models.preprocessing import Preprocessing, TargetScaling
 from hitlens.models.trained import ModelCard, TrainedModel, save_model
 from hitlens.workflow.data import open_writer
-from hitlens.workflow.prediction import open_model, predict_events, predict_files
+from hitlens.workflow.prediction import open_model, predict_events
+from hitlens.workflow.prediction_files import predict_files
 
 CEBR = get_detector("cebr")
 

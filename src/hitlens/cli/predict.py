@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from hitlens.cli.cluster import CLUSTER, WORKERS
+
 
 def predict(
     model: Annotated[Path, typer.Argument(help="Model file or run folder.")],
@@ -19,17 +21,39 @@ def predict(
         Literal["raise", "skip"],
         typer.Option("--on-bad-event", help="'raise', or 'skip' to count and list malformed events."),
     ] = "raise",
-    force: Annotated[bool, typer.Option("--force", help="Replace the output file.")] = False,
+    cluster: CLUSTER = "",
+    workers: WORKERS = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the output file, and parts of other settings.")
+    ] = False,
 ) -> None:
-    """Predict events and write one row each, keyed to the event."""
-    from hitlens.detector import ReadReport
-    from hitlens.errors import RunError
-    from hitlens.workflow.prediction import predict_files
+    """Predict events and write one row each, keyed to the event.
 
-    if output.exists() and not force:
-        raise RunError(f"{output} exists. Choose another name, or --force to replace it.")
-    report = ReadReport([])
-    predictions = predict_files(model, files, output, layout=layout, on_bad_event=on_bad_event, report=report)
-    for message in report.skipped:
+    With --cluster, finished parts are kept in OUTPUT.parts until all are there: given again after an
+    interruption, the same command goes on with the others.
+    """
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from hitlens.errors import ConfigError
+    from hitlens.workflow.prediction_files import predict_to_file
+
+    if workers is not None and not cluster:
+        raise ConfigError("--workers is used only with --cluster.")
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} events"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("predict", total=None)
+        made = predict_to_file(
+            model,
+            files,
+            output,
+            layout=layout,
+            on_bad_event=on_bad_event,
+            cluster=cluster,
+            workers=workers,
+            progress=lambda n: bar.advance(task, n),
+            force=force,
+        )
+    for message in made.skipped:
         typer.secho(f"skipped: {message}", fg=typer.colors.YELLOW, err=True)
-    typer.echo(f"Wrote {len(predictions)} predictions of '{predictions.task.name}' to {output}.")
+    typer.echo(f"Wrote {made.n_events} predictions of '{made.task.name}' to {made.path}.")

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from hitlens.cli.cluster import CLUSTER
+
 
 def simulate(
     detector: Annotated[str, typer.Argument(help="Name of the detector, for example cebr.")],
@@ -27,7 +29,11 @@ def simulate(
         typer.Option(min=1, help="Numbered files of the detector's own layout to write into the folder."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed; the same events whatever the number of workers.")] = 1,
-    workers: Annotated[int | None, typer.Option(help="Threads; all cores when not given.")] = None,
+    cluster: CLUSTER = "",
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Threads, by default one a core; with --cluster its workers (local: processes)."),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(dir_okay=False, help="YAML file with settings that differ from the defaults."),
@@ -68,13 +74,15 @@ def simulate(
         raise ConfigError("Nothing to write. Give --output FILE for events, or --compare PAGE.html.")
     if files is not None and output is None:
         raise ConfigError("--files N is used only with --output DIR.")
+    if cluster and output is None:
+        raise ConfigError("--cluster is used only with --output.")
     if real and compare is None:
         raise ConfigError("--real FILE is used only with --compare PAGE.html.")
     common: dict[str, Any] = {"config": config, "settings": changes, "workers": workers, "force": force}
     if output is not None:
         with _bar(n_events) as advance:
             made = simulation.simulate_output(
-                output, detector, n_events, seed, n_files=files, progress=advance, **common
+                output, detector, n_events, seed, n_files=files, progress=advance, cluster=cluster, **common
             )
         for file in made:
             speed = f"{file.events_per_second:,.0f} events/s"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -24,6 +24,8 @@ FORMAT_VERSION = 1
 SPLITS = ("train", "validation", "test", "none")
 
 _NAME = "predictions"
+
+Table = TypeVar("Table", pl.DataFrame, pl.LazyFrame)
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +173,46 @@ def write_predictions(predictions: Predictions, path: Path | str) -> Path:
     path = Path(path)
     write, _ = _format(path)
     table = _plain(predictions.table)
-    header = json.dumps(
+    with written_whole(path) as temporary:
+        write(table, _header(predictions, table.schema), temporary)
+    return path
+
+
+def join_predictions(parts: Sequence[Path], like: Predictions, path: Path | str) -> Path:
+    """Join tables of predictions, kept as Parquet files, into one predictions file.
+
+    A Parquet file is written without the whole table in memory; other formats need it.
+
+    Args:
+        parts: the tables, in order; columns that one of them does not have are missing there.
+        like: predictions of no events; task, heads, detector and metadata are taken from it, and the columns
+            where there are no parts.
+        path: as `write_predictions`.
+
+    Returns:
+        The path.
+
+    Raises:
+        NotFoundError: no such format.
+    """
+    path = Path(path)
+    check_predictions_name(path)
+    tables = [pl.scan_parquet(part) for part in parts] or [like.table.lazy()]
+    schemas = [table.collect_schema() for table in tables]
+    alike = parts and all(list(schema.items()) == list(schemas[0].items()) for schema in schemas)
+    whole = pl.scan_parquet(list(parts)) if alike else pl.concat(tables, how="diagonal_relaxed")
+    if path.suffix != ".parquet":
+        return write_predictions(like.with_table(whole.collect()), path)
+    whole = _plain(whole)
+    with written_whole(path) as temporary:
+        header = _header(like, whole.collect_schema())
+        whole.sink_parquet(temporary, metadata={"hitlens": header}, maintain_order=True)
+    return path
+
+
+def _header(predictions: Predictions, schema: Mapping[str, Any]) -> str:
+    """Return what a predictions file says of its table of that schema, as JSON."""
+    return json.dumps(
         {
             "format": "hitlens predictions",
             "version": FORMAT_VERSION,
@@ -179,12 +220,9 @@ def write_predictions(predictions: Predictions, path: Path | str) -> Path:
             "task": predictions.task.model_dump(mode="json"),
             "heads": [head.model_dump(mode="json") for head in predictions.heads],
             "metadata": predictions.metadata,
-            "columns": {name: str(dtype) for name, dtype in table.schema.items()},
+            "columns": {name: str(dtype) for name, dtype in schema.items()},
         }
     )
-    with written_whole(path) as temporary:
-        write(table, header, temporary)
-    return path
 
 
 def read_predictions(path: Path | str) -> Predictions:
@@ -223,6 +261,15 @@ def read_predictions(path: Path | str) -> Predictions:
     )
 
 
+def check_predictions_name(path: Path) -> None:
+    """Refuse a name whose ending says no format that predictions are kept in.
+
+    Raises:
+        NotFoundError: no such format.
+    """
+    _format(path)
+
+
 _Writer = Callable[[pl.DataFrame, str, Path], None]
 _Reader = Callable[[Path], tuple[str, pl.DataFrame]]
 
@@ -236,14 +283,14 @@ def _format(path: Path) -> tuple[_Writer, _Reader]:
     return FORMATS[path.suffix]
 
 
-def _plain(table: pl.DataFrame) -> pl.DataFrame:
+def _plain(table: Table) -> Table:
     """Turn categories, and columns that hold nothing, into text; refuse what is neither text nor number."""
-    textual = [name for name, t in table.schema.items() if t in (pl.Null, pl.Categorical, pl.Enum)]
-    table = table.with_columns(pl.col(textual).cast(pl.String))
-    foreign = {name: str(t) for name, t in table.schema.items() if str(t) not in _TYPES}
+    schema = table.collect_schema()
+    textual = [name for name, t in schema.items() if t in (pl.Null, pl.Categorical, pl.Enum)]
+    foreign = {n: str(t) for n, t in schema.items() if n not in textual and str(t) not in _TYPES}
     if foreign:
         raise DataError(f"Predictions must be numbers, texts or true/false. Got {foreign}.")
-    return table
+    return table.with_columns(pl.col(textual).cast(pl.String))
 
 
 def _restore(table: pl.DataFrame, types: dict[str, str]) -> pl.DataFrame:

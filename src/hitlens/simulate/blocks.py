@@ -11,7 +11,12 @@ from hitlens.events import Events
 
 
 def simulate_blocks(
-    simulate_block: Callable[[int, int], Events], n_events: int, seed: int, workers: int, block_events: int
+    simulate_block: Callable[[int, int], Events],
+    n_events: int,
+    seed: int,
+    workers: int,
+    block_events: int,
+    first: int = 0,
 ) -> Iterator[Events]:
     """Yield events in order, at most so many at a time.
 
@@ -21,6 +26,7 @@ def simulate_blocks(
         seed: of the whole sample, checked here for every simulator.
         workers: threads that work side by side.
         block_events: events a block; the last one may be smaller.
+        first: number of the block to begin with; those before it are left out.
 
     Raises:
         ConfigError: n_events, seed or workers out of range, or what a block raises.
@@ -32,7 +38,7 @@ def simulate_blocks(
     waiting: deque[Future[Events]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
-            for block, size in enumerate(sizes):
+            for block, size in enumerate(sizes[first:], first):
                 waiting.append(pool.submit(simulate_block, block, size))
                 if len(waiting) > workers + 1:
                     yield waiting.popleft().result()

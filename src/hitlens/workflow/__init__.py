@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from hitlens.workflow.fetching import fetch
     from hitlens.workflow.inspection import inspect_files
     from hitlens.workflow.listing import list_runs
-    from hitlens.workflow.prediction import open_model, predict_events, predict_files
+    from hitlens.workflow.prediction import open_model, predict_events
+    from hitlens.workflow.prediction_files import predict_files, predict_to_file
     from hitlens.workflow.simulation import simulate, simulate_to_file, simulate_to_files
     from hitlens.workflow.studies import train_study
     from hitlens.workflow.training import train
@@ -34,6 +35,7 @@ __all__ = [
     "open_writer",
     "predict_events",
     "predict_files",
+    "predict_to_file",
     "read_events",
     "simulate",
     "simulate_to_file",
@@ -55,7 +57,8 @@ _HOMES = {
     "open_model": "hitlens.workflow.prediction",
     "open_writer": "hitlens.workflow.data",
     "predict_events": "hitlens.workflow.prediction",
-    "predict_files": "hitlens.workflow.prediction",
+    "predict_files": "hitlens.workflow.prediction_files",
+    "predict_to_file": "hitlens.workflow.prediction_files",
     "read_events": "hitlens.workflow.data",
     "simulate": "hitlens.workflow.simulation",
     "simulate_to_file": "hitlens.workflow.simulation",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,13 @@ from numpy.typing import NDArray
 
 from hitlens.datasets.summaries import count_seen
 from hitlens.datasets.targets import encode_target
-from hitlens.detector import Detector, ReadReport, Task
+from hitlens.detector import Detector, Task
 from hitlens.detectors import get_detector, read_detector
 from hitlens.errors import SelectionError
-from hitlens.evaluate.predictions import Predictions, truth_column, value_column, write_predictions
+from hitlens.evaluate.predictions import Predictions, truth_column, value_column
 from hitlens.events import Events
 from hitlens.models.trained import TrainedModel, load_model, read_card
 from hitlens.train.hardware import cpu_has_bfloat16
-from hitlens.workflow.data import OnBadEvent, iterate_events
-from hitlens.workflow.sources import DESCRIPTION
 
 
 def open_model(path: Path) -> TrainedModel:
@@ -55,54 +54,17 @@ def predict_events(model: TrainedModel, events: Events, split: NDArray[np.str_] 
     return Predictions(table, model.card.task, model.card.heads, model.card.detector, {})
 
 
-def predict_files(
-    model_path: Path,
-    files: Sequence[Path],
-    output: Path,
-    *,
-    layout: str | None = None,
-    options: Mapping[str, str] | None = None,
-    on_bad_event: OnBadEvent = "raise",
-    report: ReadReport | None = None,
-) -> Predictions:
-    """Predict files block by block and write the predictions to one file.
+def no_predictions(model: TrainedModel, metadata: Mapping[str, str]) -> Predictions:
+    """Return the predictions of no events: the columns a model fills, without a row.
 
     Args:
-        model_path: model file or run folder.
-        files: event files, in the order the rows shall have.
-        output: ``.parquet``, ``.h5``, ``.root`` or ``.csv``.
-        layout: name of the files' layout; recognised where None.
-        options: options of the layout's reader.
-        on_bad_event: "raise" or "skip".
-        report: collects what was skipped.
+        model: a trained model.
+        metadata: what to say of the predictions.
     """
-    model = open_model(model_path)
-    blocks = iterate_events(
-        files,
-        model.detector,
-        layout=layout,
-        on_bad_event=on_bad_event,
-        options=options or {},
-        report=report,
-    )
-    own = {DESCRIPTION: model.detector.yaml} if model.detector.yaml else {}
-    # Without a single event the table still has its columns.
-    parts = [predict_events(model, block).table for block in blocks] or [_no_predictions(model)]
-    predictions = Predictions(
-        pl.concat(parts, how="diagonal_relaxed"),
-        model.card.task,
-        model.card.heads,
-        model.card.detector,
-        {"model": model_path.name, "split_hash": model.card.split_hash, **own},
-    )
-    write_predictions(predictions, output)
-    return predictions
-
-
-def _no_predictions(model: TrainedModel) -> pl.DataFrame:
     images = {view.name: np.zeros((0, *view.shape), dtype=np.uint16) for view in model.detector.views}
     keys = {name: pl.String if name == "file" else pl.Int64 for name in model.detector.labels}
-    return predict_events(model, Events(images, pl.DataFrame(schema=keys), model.detector.name)).table
+    empty = predict_events(model, Events(images, pl.DataFrame(schema=keys), model.detector.name))
+    return replace(empty, metadata=dict(metadata))
 
 
 def _columns(

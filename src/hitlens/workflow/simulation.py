@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -23,6 +24,7 @@ from hitlens.simulate.comparison import Comparison
 from hitlens.workflow.data import open_writer, read_events
 from hitlens.workflow.growing import join_blocks
 from hitlens.workflow.pool import available_cores
+from hitlens.workflow.production import simulated_by_cluster
 from hitlens.workflow.sources import NATIVE_SUFFIXES
 
 #: Settings of a simulator: itself, a YAML file that states what differs from the defaults, or the defaults.
@@ -97,6 +99,7 @@ def simulate_to_file(
     config: ConfigSource = None,
     settings: Iterable[str] = (),
     workers: int | None = None,
+    cluster: str = "",
     progress: Progress | None = None,
     force: bool = False,
 ) -> SimulatedFile:
@@ -111,21 +114,26 @@ def simulate_to_file(
         seed: of all random numbers, 0 or more.
         config: as `simulate`.
         settings: as `simulate`.
-        workers: as `simulate`.
+        workers: as `simulate`; of a cluster as in `hitlens.workflow.pool.open_pool`.
+        cluster: where; "" for threads of this process, else as in `hitlens.workflow.pool.open_pool`.
         progress: as `simulate`.
         force: replace a file that exists.
 
     Raises:
         NotFoundError: as `simulate`.
-        ConfigError: as `simulate`; or the file exists, or no layout has this suffix.
+        ConfigError: as `simulate`; or the file exists, no layout has this suffix, or there is no cluster.
+        RunError: parts of another sample are there, or the cluster failed.
     """
     path = Path(path)
     _check_new(path, force)
     simulator = get_simulator(detector)
     model = _settings(simulator, config, settings)
     start = time.perf_counter()
-    blocks = _blocks(simulator, model, n_events, seed, workers, progress)
-    with open_writer(path, detector, provenance=_provenance(model, n_events, seed)) as writer:
+    where = _Where(path, detector, cluster, workers, progress, force)
+    with (
+        _made_blocks(where, simulator, model, n_events, seed) as blocks,
+        open_writer(path, detector, provenance=_provenance(model, n_events, seed)) as writer,
+    ):
         for block in blocks:
             writer.write(block)
     return SimulatedFile(path, n_events, time.perf_counter() - start)
@@ -141,6 +149,7 @@ def simulate_to_files(
     config: ConfigSource = None,
     settings: Iterable[str] = (),
     workers: int | None = None,
+    cluster: str = "",
     progress: Progress | None = None,
     force: bool = False,
 ) -> list[SimulatedFile]:
@@ -157,7 +166,8 @@ def simulate_to_files(
         seed: of all random numbers, 0 or more.
         config: as `simulate`.
         settings: as `simulate`.
-        workers: as `simulate`.
+        workers: as `simulate_to_file`.
+        cluster: as `simulate_to_file`.
         progress: as `simulate`.
         force: replace the numbered files that are there, all of them: none of another sample stays.
 
@@ -165,6 +175,7 @@ def simulate_to_files(
         NotFoundError: as `simulate`.
         ConfigError: as `simulate`; or there are such files, the detector has no numbered files, or there are
             fewer events than files.
+        RunError: as `simulate_to_file`.
     """
     folder = Path(folder)
     layout = numbered_layout(detector)
@@ -177,15 +188,21 @@ def simulate_to_files(
     simulator = get_simulator(detector)
     model = _settings(simulator, config, settings)
     record = {"hitlens": __version__, **_provenance(model, n_events, seed), "n_files": n_files}
-    blocks = _blocks(simulator, model, n_events, seed, workers, progress)
     made = []
-    with files_written_whole(folder, outdated) as partial:
+    start = time.perf_counter()
+    where = _Where(folder, detector, cluster, workers, progress, force)
+    with (
+        _made_blocks(where, simulator, model, n_events, seed) as blocks,
+        files_written_whole(folder, outdated) as partial,
+    ):
+        before = time.perf_counter() - start  # a cluster makes all events first
         for number, n_in_file in enumerate(_shares(n_events, n_files), 1):
             start = time.perf_counter()
             name = layout.part_name(number)
             with open_writer(partial / name, detector, layout=layout.name) as writer:
                 blocks = _write_first(writer, blocks, n_in_file)
-            made.append(SimulatedFile(folder / name, n_in_file, time.perf_counter() - start))
+            seconds = time.perf_counter() - start + before * n_in_file / n_events
+            made.append(SimulatedFile(folder / name, n_in_file, seconds))
         (partial / SIMULATION_RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return made
 
@@ -200,6 +217,7 @@ def simulate_output(
     config: ConfigSource = None,
     settings: Iterable[str] = (),
     workers: int | None = None,
+    cluster: str = "",
     progress: Progress | None = None,
     force: bool = False,
 ) -> list[SimulatedFile]:
@@ -214,17 +232,19 @@ def simulate_output(
         n_files: how many numbered files; one where a folder is named without it.
         config: as `simulate`.
         settings: as `simulate`.
-        workers: as `simulate`.
+        workers: as `simulate_to_file`.
+        cluster: as `simulate_to_file`.
         progress: as `simulate`.
         force: replace what exists.
 
     Raises:
         NotFoundError: as `simulate`.
         ConfigError: as `simulate_to_file` and `simulate_to_files`; or a number of files for the name of one.
+        RunError: as `simulate_to_file`.
     """
     path = Path(path)
     options: dict[str, Any] = {"config": config, "settings": settings, "workers": workers}
-    options |= {"progress": progress, "force": force}
+    options |= {"cluster": cluster, "progress": progress, "force": force}
     numbered = any(layout.parts and layout.open_writer for layout in get_detector(detector).layouts)
     if n_files is None and not (numbered and (path.is_dir() or not path.suffix)):
         return [simulate_to_file(path, detector, n_events, seed, **options)]
@@ -365,6 +385,48 @@ def _settings(simulator: Simulator, config: ConfigSource, settings: Iterable[str
     return load_settings(simulator.config, None if config is None else Path(config), settings)
 
 
+@dataclass(frozen=True)
+class _Where:
+    """Where events are made and what for; see `simulate_to_file`."""
+
+    output: Path
+    detector: str
+    cluster: str
+    workers: int | None
+    progress: Progress | None
+    force: bool
+
+
+@contextmanager
+def _made_blocks(
+    where: _Where, simulator: Simulator, config: Description, n_events: int, seed: int
+) -> Iterator[Iterator[Events]]:
+    """Give blocks of events, in order, from threads of this process or from a cluster."""
+    if not where.cluster:
+        yield _blocks(simulator, config, n_events, seed, where.workers, where.progress)
+        return
+    _check_size(n_events, seed)
+    with simulated_by_cluster(
+        where.output,
+        where.detector,
+        simulator,
+        config,
+        n_events,
+        seed,
+        cluster=where.cluster,
+        workers=where.workers,
+        progress=where.progress,
+        force=where.force,
+    ) as blocks:
+        yield blocks
+
+
+def _check_size(n_events: int, seed: int) -> None:
+    for name, value, low in (("n_events", n_events, 1), ("seed", seed, 0)):
+        if value < low:
+            raise ConfigError(f"{name} must be at least {low}. Got {value}.")
+
+
 def _blocks(
     simulator: Simulator,
     config: Any,
@@ -373,9 +435,7 @@ def _blocks(
     workers: int | None,
     progress: Progress | None,
 ) -> Iterator[Events]:
-    for name, value, low in (("n_events", n_events, 1), ("seed", seed, 0)):
-        if value < low:
-            raise ConfigError(f"{name} must be at least {low}. Got {value}.")
+    _check_size(n_events, seed)
     n_workers = available_cores() if workers is None else workers
     if n_workers < 1:
         raise ConfigError(f"workers must be at least 1. Got {n_workers}.")

@@ -18,7 +18,7 @@ from hitlens.workflow.data import convert
 from hitlens.workflow.evaluation import evaluate_run
 from hitlens.workflow.galleries import gallery
 from hitlens.workflow.inspection import inspect_files
-from hitlens.workflow.prediction import predict_files
+from hitlens.workflow.prediction_files import predict_files
 from hitlens.workflow.run_events import read_run_config
 from hitlens.workflow.training import train
 

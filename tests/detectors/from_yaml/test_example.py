@@ -12,7 +12,7 @@ from hitlens.config import RunConfig, load_config
 from hitlens.detectors import load_detector
 from hitlens.workflow.data import read_events
 from hitlens.workflow.evaluation import evaluate_run
-from hitlens.workflow.prediction import predict_files
+from hitlens.workflow.prediction_files import predict_files
 from hitlens.workflow.training import train
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "dune_from_yaml"

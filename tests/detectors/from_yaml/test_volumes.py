@@ -17,7 +17,8 @@ from hitlens.workflow.data import convert, read_events
 from hitlens.workflow.evaluation import evaluate_run
 from hitlens.workflow.galleries import gallery
 from hitlens.workflow.inspection import inspect_files
-from hitlens.workflow.prediction import open_model, predict_events, predict_files
+from hitlens.workflow.prediction import open_model, predict_events
+from hitlens.workflow.prediction_files import predict_files
 from hitlens.workflow.training import train
 
 TANK = """

@@ -312,9 +312,10 @@ class CebrSimulator:
     """Makes CeBr events in blocks; see `hitlens.detector.Simulator`."""
 
     config = SimulationConfig
+    block_events = BLOCK_EVENTS
 
     def blocks(
-        self, config: SimulationConfig, n_events: int, seed: int, workers: int = 1
+        self, config: SimulationConfig, n_events: int, seed: int, workers: int = 1, first: int = 0
     ) -> Iterator[Events]:
         """Yield events in order, at most `BLOCK_EVENTS` at a time; the same for any number of workers.
 
@@ -323,12 +324,13 @@ class CebrSimulator:
             n_events: how many events in all.
             seed: of the whole sample; 0 or more.
             workers: threads that work side by side.
+            first: number of the block to begin with.
 
         Raises:
             ConfigError: n_events, seed or workers out of range, or a count too large for the image.
         """
         make = partial(simulate_block, config, seed)
-        return simulate_blocks(make, n_events, seed, workers, BLOCK_EVENTS)
+        return simulate_blocks(make, n_events, seed, workers, BLOCK_EVENTS, first)
 
     def compare(self, events: Events, config: SimulationConfig, real: Events | None = None) -> Comparison:
         """Set simulated events beside the real ones; see `hitlens.detectors.cebr.validation.compare`."""

@@ -209,8 +209,11 @@ class NovaSimulator:
     """Makes NOvA events in blocks; see `hitlens.detector.Simulator`."""
 
     config = NovaConfig
+    block_events = BLOCK_EVENTS
 
-    def blocks(self, config: NovaConfig, n_events: int, seed: int, workers: int = 1) -> Iterator[Events]:
+    def blocks(
+        self, config: NovaConfig, n_events: int, seed: int, workers: int = 1, first: int = 0
+    ) -> Iterator[Events]:
         """Yield events in order, at most `BLOCK_EVENTS` at a time; the same for any number of workers.
 
         Args:
@@ -218,12 +221,13 @@ class NovaSimulator:
             n_events: how many events in all.
             seed: of the whole sample; 0 or more.
             workers: threads that work side by side.
+            first: number of the block to begin with.
 
         Raises:
             ConfigError: n_events, seed or workers out of range, or hardly an event passes the selection.
         """
         make = partial(simulate_block, config, seed)
-        return simulate_blocks(make, n_events, seed, workers, BLOCK_EVENTS)
+        return simulate_blocks(make, n_events, seed, workers, BLOCK_EVENTS, first)
 
     def compare(self, events: Events, config: NovaConfig, real: Events | None = None) -> Comparison:
         """Set simulated events beside the real ones; see `hitlens.detectors.nova.validation.compare`."""

@@ -1,0 +1,236 @@
+"""Predictions of event files, by this process or by many: a part a range of events, joined in order."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from hitlens.detector import ReadReport, Task
+from hitlens.errors import RunError
+from hitlens.evaluate.predictions import (
+    Predictions,
+    check_predictions_name,
+    join_predictions,
+    read_predictions,
+)
+from hitlens.models.trained import TrainedModel
+from hitlens.workflow.data import BLOCK, OnBadEvent
+from hitlens.workflow.event_ranges import EventRange, event_ranges, file_facts
+from hitlens.workflow.parts import PartRecord, Parts, PartTask, kept_parts
+from hitlens.workflow.pool import SerialPool, open_pool
+from hitlens.workflow.prediction import no_predictions, open_model, predict_events
+from hitlens.workflow.sources import DESCRIPTION, Source, check_options, find_sources
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PredictedFile:
+    """A file of predictions.
+
+    Attributes:
+        path: where it is.
+        n_events: rows in it.
+        task: what was predicted.
+        skipped: one message a bad event that was left out.
+        odd: one message an oddity of events that were predicted.
+    """
+
+    path: Path
+    n_events: int
+    task: Task
+    skipped: tuple[str, ...]
+    odd: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PredictedRange:
+    """Events that one task predicts.
+
+    Attributes:
+        model: the model file.
+        checksum: its sha256, so that a worker never uses an older one it has in memory.
+        events: which events.
+    """
+
+    model: Path
+    checksum: str
+    events: EventRange
+
+    def __str__(self) -> str:
+        return f"prediction of {self.events}"
+
+
+def predict_files(
+    model_path: Path,
+    files: Sequence[Path],
+    output: Path,
+    *,
+    layout: str | None = None,
+    options: Mapping[str, str] | None = None,
+    on_bad_event: OnBadEvent = "raise",
+    report: ReadReport | None = None,
+) -> Predictions:
+    """Predict files in this process, write the predictions to one file and return them.
+
+    Args:
+        model_path: model file or run folder.
+        files: event files, in the order the rows shall have.
+        output: ``.parquet``, ``.h5``, ``.root`` or ``.csv``.
+        layout: name of the files' layout; recognised where None.
+        options: options of the layout's reader.
+        on_bad_event: "raise" or "skip".
+        report: collects what was skipped.
+
+    Raises:
+        ModelFileError: as `hitlens.workflow.prediction.open_model`.
+        FileFormatError: a file that no layout fits, or with a bad event.
+    """
+    made = predict_to_file(
+        model_path, files, output, layout=layout, options=options, on_bad_event=on_bad_event, force=True
+    )
+    if report is not None:
+        report.skipped.extend(made.skipped)
+        report.odd.extend(made.odd)
+    return read_predictions(output)
+
+
+def predict_to_file(
+    model_path: Path,
+    files: Sequence[Path],
+    output: Path,
+    *,
+    layout: str | None = None,
+    options: Mapping[str, str] | None = None,
+    on_bad_event: OnBadEvent = "raise",
+    cluster: str = "",
+    workers: int | None = None,
+    part_events: int = BLOCK,
+    progress: Callable[[int], object] | None = None,
+    force: bool = False,
+) -> PredictedFile:
+    """Predict files of any size and write the predictions to one file, in this process or by many.
+
+    On a cluster each finished part is kept in ``OUTPUT.parts`` until all are there: the same command goes on
+    after an interruption. Parts are joined in the order of the events; a Parquet file is joined without
+    holding it in memory.
+
+    Args:
+        model_path: model file or run folder.
+        files: event files, in the order the rows shall have.
+        output: ``.parquet``, ``.h5``, ``.root`` or ``.csv``.
+        layout: name of the files' layout; recognised where None.
+        options: options of the layout's reader.
+        on_bad_event: "raise" or "skip".
+        cluster: "" for this process, else as `hitlens.workflow.pool.open_pool`.
+        workers: as there.
+        part_events: most events of a native file in one part.
+        progress: called with the number of events of each part.
+        force: replace the output, and throw away parts of other settings.
+
+    Raises:
+        RunError: the output exists, or parts of other settings do, without ``force``; or the cluster failed.
+        ModelFileError: as `hitlens.workflow.prediction.open_model`.
+        FileFormatError: a file that no layout fits, or with a bad event.
+        ConfigError: as `hitlens.workflow.pool.open_pool`.
+    """
+    output = Path(output)
+    check_predictions_name(output)
+    if output.exists() and not force:
+        raise RunError(f"{output} exists. Choose another name, or --force to replace it.")
+    model = open_model(model_path)
+    sources = find_sources(files, model.detector, layout)
+    check_options(sources, options or {})
+    ranges = event_ranges(sources, part_events, on_bad_event=on_bad_event, options=options)
+    file = (model_path / "model.safetensors" if model_path.is_dir() else model_path).resolve()
+    checksum = hashlib.sha256(file.read_bytes()).hexdigest()
+    works = [PredictedRange(file, checksum, one) for one in ranges]
+    if cluster:
+        settings = _settings(checksum, sources, layout, options, on_bad_event, part_events)
+        with kept_parts(output, settings, predict_part, works, suffix=".parquet", force=force) as parts:
+            if parts.n_finished < len(parts):
+                with open_pool(cluster, workers=workers, shared=parts.folder) as pool:
+                    parts.make(pool, progress)
+            return _join(parts, model, model_path, output)
+    with _passing_parts(works, output) as parts:
+        parts.make(SerialPool(), progress)
+        return _join(parts, model, model_path, output)
+
+
+def predict_part(work: PredictedRange, path: Path) -> PartRecord:
+    """Write the predictions of a range of events as a table.
+
+    Args:
+        work: which events, and the model.
+        path: Parquet file to write.
+
+    Raises:
+        RunError: the model file is not the one the command began with.
+        FileFormatError: the file is damaged, or has a bad event.
+    """
+    model = _model(work.model, work.checksum)
+    report = ReadReport([])
+    tables = [predict_events(model, block).table for block in work.events.blocks(report)]
+    if tables:
+        pl.concat(tables, how="diagonal_relaxed").write_parquet(path)
+    return PartRecord(sum(map(len, tables)), tuple(report.skipped), tuple(report.odd))
+
+
+@lru_cache(maxsize=1)
+def _model(path: Path, checksum: str) -> TrainedModel:
+    if hashlib.sha256(path.read_bytes()).hexdigest() != checksum:
+        raise RunError(f"{path} has changed since the prediction began. Start over with --force.")
+    return open_model(path)
+
+
+@contextmanager
+def _passing_parts(works: Sequence[PredictedRange], output: Path) -> Iterator[Parts]:
+    """Give parts that are gone at the end, whatever happens: one process has nobody to go on for."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{output.name}.parts-", dir=output.parent) as name:
+        folder = Path(name).absolute()
+        tasks = [
+            PartTask(folder / f"part-{n:06d}.parquet", work, predict_part) for n, work in enumerate(works)
+        ]
+        yield Parts(folder, tasks)
+
+
+def _join(parts: Parts, model: TrainedModel, model_path: Path, output: Path) -> PredictedFile:
+    own = {DESCRIPTION: model.detector.yaml} if model.detector.yaml else {}
+    metadata = {"model": model_path.name, "split_hash": model.card.split_hash, **own}
+    join_predictions(parts.files, no_predictions(model, metadata), output)
+    skipped = tuple(message for record in parts.records for message in record.skipped)
+    if skipped:
+        log.warning("%d bad events skipped", len(skipped))
+    odd = tuple(message for record in parts.records for message in record.odd)
+    n_events = sum(record.n_events for record in parts.records)
+    return PredictedFile(output, n_events, model.card.task, skipped, odd)
+
+
+def _settings(
+    checksum: str,
+    sources: Sequence[Source],
+    layout: str | None,
+    options: Mapping[str, str] | None,
+    on_bad_event: str,
+    part_events: int,
+) -> dict[str, Any]:
+    """Return all that decides what is in the parts."""
+    return {
+        "command": "predict",
+        "model": checksum,
+        "files": file_facts(sources),
+        "layout": layout or "",
+        "options": dict(options or {}),
+        "on_bad_event": on_bad_event,
+        "part_events": part_events,
+    }
