@@ -58,8 +58,8 @@ class FileFormatError(DataError):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Let it come back from a process that reads for another one."""
-        where = {"path": self.path, "line": self.line, "column": self.column}
-        return partial(FileFormatError, **where), (self.problem,)
+        again = partial(FileFormatError, path=self.path, line=self.line, column=self.column)
+        return again, (self.problem,)
 
 
 class LeakageError(DataError):
