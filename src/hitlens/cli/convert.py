@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from hitlens.cli.cluster import CLUSTER, WORKERS, check_workers
+
 
 def convert(
     paths: Annotated[
@@ -31,7 +33,11 @@ def convert(
         Literal["xy", "yx"] | None,
         typer.Option(help="Order of the image axes in NumPy arrays."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace OUT if it exists.")] = False,
+    cluster: CLUSTER = "",
+    workers: WORKERS = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace OUT if it exists, and parts of another conversion.")
+    ] = False,
 ) -> None:
     """Convert event files from any layout that can be read to any that can be written.
 
@@ -44,6 +50,7 @@ def convert(
 
     from hitlens.workflow import data
 
+    check_workers(cluster, workers)
     if len(paths) < 2:
         raise typer.BadParameter("give the files to read and then the one to write: IN... OUT")
     columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} events"), TimeElapsedColumn())
@@ -57,6 +64,8 @@ def convert(
             out_layout=out_layout,
             on_bad_event=on_bad_event,
             options={"axes": axes} if axes else None,
+            cluster=cluster,
+            workers=workers,
             force=force,
             progress=lambda n: bar.advance(task, n),
         )

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from hitlens.cli.cluster import CLUSTER, WORKERS
+from hitlens.cli.cluster import CLUSTER, WORKERS, check_workers
 
 
 def predict(
@@ -35,11 +35,9 @@ def predict(
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    from hitlens.errors import ConfigError
     from hitlens.workflow.prediction_files import predict_to_file
 
-    if workers is not None and not cluster:
-        raise ConfigError("--workers is used only with --cluster.")
+    check_workers(cluster, workers)
     columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} events"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("predict", total=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -195,6 +196,8 @@ def convert(
     out_layout: str | None = None,
     on_bad_event: OnBadEvent = "raise",
     options: Mapping[str, str] | None = None,
+    cluster: str = "",
+    workers: int | None = None,
     force: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Conversion:
@@ -209,11 +212,16 @@ def convert(
         out_layout: layout to write; None takes it from the name.
         on_bad_event: "raise" refuses a file with a bad event; "skip" leaves the event out and lists it.
         options: the layout's own options.
-        force: replace ``out`` if it exists.
-        progress: called with the number of events of every block written.
+        cluster: who reads; "" for this process, else as `hitlens.workflow.pool.open_pool`. What others have
+            read is kept in ``OUT.parts`` until all is there, so that the same command goes on.
+        workers: as there.
+        force: replace ``out`` if it exists, and parts of another conversion.
+        progress: called with the number of events of every block.
 
     Raises:
-        ConfigError: ``out`` exists and ``force`` is not given, or is one of the files read.
+        ConfigError: ``out`` exists and ``force`` is not given, or is one of the files read; or as
+            `hitlens.workflow.pool.open_pool`.
+        RunError: there are parts of another conversion, or the cluster failed.
         NotFoundError: no such file, detector or layout.
         FileFormatError: a file that no layout fits, or with a bad event.
         DataError: events that the layout cannot hold.
@@ -228,15 +236,48 @@ def convert(
     result = Conversion(out, chosen.name if chosen else NATIVE, {source.label: 0 for source in sources})
     report = ReadReport(result.skipped, result.odd)
     check_options(sources, options or {})
-    writer = open_writer(out, sources[0].detector, layout=out_layout, provenance=_provenance(sources))
-    with writer:
-        for source in sources:
-            for events in source.blocks(BLOCK, on_bad_event, report, options or {}):
-                writer.write(events)
-                result.n_events[source.label] += len(events)
-                if progress:
-                    progress(len(events))
+    with ExitStack() as stack:
+        if cluster:
+            from hitlens.workflow.reading import read_by_cluster  # which reads with this module
+
+            blocks = stack.enter_context(
+                read_by_cluster(
+                    out,
+                    sources,
+                    cluster=cluster,
+                    workers=workers,
+                    on_bad_event=on_bad_event,
+                    options=options or {},
+                    report=report,
+                    progress=progress,
+                    force=force,
+                )
+            )
+        else:
+            blocks = _read_here(sources, on_bad_event, report, options or {}, progress)
+        provenance = _provenance(sources)
+        writer = stack.enter_context(
+            open_writer(out, sources[0].detector, layout=out_layout, provenance=provenance)
+        )
+        for label, events in blocks:
+            writer.write(events)
+            result.n_events[label] += len(events)
     return result
+
+
+def _read_here(
+    sources: Sequence[Source],
+    on_bad_event: OnBadEvent,
+    report: ReadReport,
+    options: Mapping[str, str],
+    progress: Callable[[int], None] | None,
+) -> Iterator[tuple[str, Events]]:
+    """Yield label of the source and events, block by block, in order."""
+    for source in sources:
+        for events in source.blocks(BLOCK, on_bad_event, report, options):
+            yield source.label, events
+            if progress:
+                progress(len(events))
 
 
 def layouts_of(detector: str) -> tuple[tuple[str, str, bool], ...]:

@@ -14,8 +14,9 @@ from hitlens.detectors import get_detector
 from hitlens.errors import NotFoundError
 from hitlens.events import Events
 from hitlens.workflow.data import BLOCK
-from hitlens.workflow.parts import PartRecord, Parts, kept_parts
+from hitlens.workflow.parts import PartRecord, kept_parts
 from hitlens.workflow.pool import open_pool
+from hitlens.workflow.reading import native_blocks
 
 #: A sample has about this many parts, unless that made one larger than a block of the native file.
 _PARTS = 64
@@ -114,16 +115,4 @@ def simulated_by_cluster(
         if parts.n_finished < len(parts):
             with open_pool(cluster, workers=workers, shared=parts.folder) as pool:
                 parts.make(pool, progress)
-        yield joined_events(parts)
-
-
-def joined_events(parts: Parts) -> Iterator[Events]:
-    """Yield the events of finished parts that are native files, in order."""
-    return chain.from_iterable(map(_blocks, parts.files))
-
-
-def _blocks(path: Path) -> Iterator[Events]:
-    from hitlens.io.native import open_native
-
-    with open_native(path) as file:
-        yield from file.blocks(BLOCK)
+        yield chain.from_iterable(map(native_blocks, parts.files))
