@@ -21,6 +21,7 @@ from hitlens.cli.report import report
 from hitlens.cli.runs import runs
 from hitlens.cli.simulate import simulate
 from hitlens.cli.train import train
+from hitlens.cli.tune import tune
 from hitlens.errors import HitlensError
 
 __all__ = ["app", "main"]
@@ -35,7 +36,7 @@ app = typer.Typer(
 
 COMMANDS = (
     *(simulate, fetch, convert, inspect, recipes),
-    *(train, crossvalidate, predict, evaluate, report, gallery, runs),
+    *(train, tune, crossvalidate, predict, evaluate, report, gallery, runs),
 )
 for command in COMMANDS:
     app.command(command.__name__)(command)

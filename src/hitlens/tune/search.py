@@ -342,8 +342,8 @@ def _answering(place: Place) -> Iterator[None]:
         cause = getattr(error, "orig", None) or error
         reason = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
         raise ConfigError(
-            f"The storage of the search, {masked(place.storage)}, cannot be used: {reason}. Check that it runs "
-            "and that its address is right; --resume then continues the search."
+            f"The storage of the search, {masked(place.storage)}, cannot be used: {reason}. Check that it "
+            "runs and that its address is right; --resume then continues the search."
         ) from None
 
 

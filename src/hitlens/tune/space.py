@@ -247,7 +247,7 @@ def _range_parameter(path: str, entry: Range, kind: Any) -> Parameter:
     whole = entry.is_whole and float not in kinds
     if not whole and int in kinds and float not in kinds:
         raise ConfigError(
-            f"search.space: {path} takes whole numbers; its range from {entry.low} to {entry.high} has others."
+            f"search.space: {path} takes whole numbers; its range {entry.low} to {entry.high} has others."
         )
     points = tuple(one if whole else float(one) for one in entry.points())
     return Parameter(path, points, entry.low, entry.high, entry.log, whole, entry.step)

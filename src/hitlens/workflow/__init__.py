@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hitlens.workflow.simulation import simulate, simulate_to_file, simulate_to_files
     from hitlens.workflow.studies import train_study
     from hitlens.workflow.training import train
+    from hitlens.workflow.tuning import tune
 
 __all__ = [
     "convert",
@@ -42,6 +43,7 @@ __all__ = [
     "simulate_to_files",
     "train",
     "train_study",
+    "tune",
 ]
 
 #: Where each function lives; imported at first use, so that reading a file needs no torch.
@@ -65,6 +67,7 @@ _HOMES = {
     "simulate_to_files": "hitlens.workflow.simulation",
     "train": "hitlens.workflow.training",
     "train_study": "hitlens.workflow.studies",
+    "tune": "hitlens.workflow.tuning",
 }
 
 
