@@ -317,7 +317,7 @@ def joint_search() -> TuneResults:
             replace(trial, run=run, confusion={"multiplicity": confusion}, objectives=objectives)
         )
     return replace(
-        found, task="joint", trials=tuple(trials), objectives=(LOSS,), best=(3,), importances={}, chosen=None
+        found, task="joint", trials=tuple(trials), objectives=(LOSS,), best=(2,), importances={}, chosen=None
     )
 
 

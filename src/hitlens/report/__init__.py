@@ -28,6 +28,8 @@ __all__ = [
     "tune_maps",
     "tune_page",
     "tune_panels",
+    "tune_parallel",
+    "tune_seeds",
     "tune_tables",
     "tune_trials",
     "tune_words",

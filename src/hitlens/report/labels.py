@@ -101,8 +101,8 @@ def column_label(column: str) -> str:
     """Return a truth column's name in words, without its unit and member number.
 
     Examples:
-        >>> column_label("energy_mev"), column_label("x_1_px, y_1_px"), column_label("n_hits")
-        ('energy', 'x and y', 'n hits')
+        >>> column_label("x_1_px, y_1_px"), column_label("energy_1_mev, energy_2_mev"), column_label("n_hits")
+        ('x and y', 'energy', 'n hits')
     """
     words = []
     for name in column.split(", "):
@@ -110,7 +110,7 @@ def column_label(column: str) -> str:
         if len(parts) > 1 and parts[-1] in _UNITS:
             parts = parts[:-1]
         words.append(" ".join(parts))
-    return " and ".join(words)
+    return " and ".join(dict.fromkeys(words))
 
 
 def with_unit(text: str, unit: str) -> str:

@@ -4,42 +4,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import combinations, pairwise
+from itertools import combinations
+from typing import Any, Literal
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
 from hitlens.report.style import COLOURS, MARKERS, SIZE, drawing, new_figure
 from hitlens.report.tune_trials import (
+    BEST,
     by_number,
     finished,
-    level_of,
-    levels,
+    is_wide,
     objective_label,
     of_stage,
-    ranked,
     reached,
     short_names,
     shown_range,
+    value_of,
     value_text,
 )
 from hitlens.tune.results import Objective, Parameter, TrialResult, TuneResults
 
-#: Values over this factor are drawn on a logarithmic axis.
-_WIDE = 10.0
-#: Height of an axis of the parallel coordinates over which lines of one value are spread.
-_SPREAD = 0.55
 #: Panels in a row.
 _N_BESIDE = 3
 
+#: Longer fronts are drawn without the numbers of their trials.
+_MOST_NUMBERED = 12
+
 _GREY = "#9aa5b3"
-_BEST = "#d1001f"
 
 
 def search_course(found: TuneResults) -> Figure:
@@ -61,7 +57,7 @@ def search_course(found: TuneResults) -> Figure:
         values = np.array([reached(trial, objective.name) for trial in done], dtype=float)
         best = np.maximum.accumulate(values) if objective.higher_is_better else np.minimum.accumulate(values)
         ends = [*(trial.number for trial in done), trials[-1].number + 0.5]
-        axes.step(ends, [*best, best[-1]], where="post", color=_BEST, linewidth=1.5, label="best so far")
+        axes.step(ends, [*best, best[-1]], where="post", color=BEST, linewidth=1.5, label="best so far")
         axes.set_ylim(low, high)
         axes.set_xlim(trials[0].number - 0.5, trials[-1].number + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -80,11 +76,18 @@ def _points(
     numbers = np.array([trial.number for trial in trials])
     # What lies beyond the axis is an arrow at its end.
     inside = (values >= ends[0]) & (values <= ends[1])
-    looks = {"color": colour, "markerfacecolor": face, "linestyle": "none", "clip_on": False, "zorder": 4}
+    looks: dict[str, Any] = {
+        "color": colour,
+        "markerfacecolor": face,
+        "linestyle": "none",
+        "clip_on": False,
+        "zorder": 4,
+    }
     axes.plot(numbers[inside], values[inside], MARKERS[number], label=("finished", "pruned")[number], **looks)
     arrow = "v" if objective.higher_is_better else "^"
     edge = ends[0] if objective.higher_is_better else ends[1]
-    axes.plot(numbers[~inside], np.full((~inside).sum(), edge), arrow, **looks)
+    if not inside.all():
+        axes.plot(numbers[~inside], np.full((~inside).sum(), edge), arrow, **looks)
 
 
 def importance_bars(found: TuneResults) -> Figure:
@@ -112,141 +115,13 @@ def importance_bars(found: TuneResults) -> Figure:
         return figure
 
 
-def parallel_coordinates(found: TuneResults) -> Figure:
-    """Draw a line a trial through its settings and what it reached; brighter is better, the best on top."""
-    objective = found.objectives[0]
-    done = ranked(finished(found), objective)[::-1]
-    with drawing():
-        rows = [_axis_of(found, parameter, done) for parameter in found.parameters]
-        rows += [_axis_of(found, one, done) for one in found.objectives[1:]]
-        rows.append(_axis_of(found, objective, done))
-        figure, axes = new_figure((12.8, 5.0))
-        colours = mpl.colormaps["viridis" if objective.higher_is_better else "viridis_r"]
-        scores = [reached(trial, objective.name) or 0.0 for trial in done]
-        norm = Normalize(*shown_range(scores, objective.higher_is_better))
-        heights = np.array([row.heights for row in rows])
-        for number, score in enumerate(scores):
-            is_best = done[number].number in found.best
-            x, y = _smooth(heights[:, number])
-            if is_best:
-                axes.plot(x, y, color="white", linewidth=5.0, zorder=4)
-            style = (
-                {"color": _BEST, "linewidth": 2.6, "zorder": 5}
-                if is_best
-                else {"color": colours(float(norm(score))), "linewidth": 1.3, "alpha": 0.85, "zorder": 2}
-            )
-            axes.plot(x, y, **style)
-        for place, row in enumerate(rows):
-            _draw_axis(axes, place, row)
-        axes.set_xlim(-0.25, len(rows) - 0.75)
-        axes.set_ylim(-0.06, 1.06)
-        axes.set_xticks(range(len(rows)), [row.label for row in rows])
-        axes.set_yticks([])
-        axes.tick_params(axis="x", length=0, pad=8)
-        for spine in axes.spines.values():
-            spine.set_visible(False)
-        bar = ScalarMappable(norm, colours)
-        figure.colorbar(bar, ax=axes, label=objective_label(objective), pad=0.01, aspect=28, extend="both")
-        return figure
-
-
-class _ParallelAxis:
-    """One axis of the parallel coordinates: its label, its ticks, the height of each trial from 0 to 1."""
-
-    def __init__(self, label: str, heights: NDArray[np.float64], ticks: list[tuple[float, str]]) -> None:
-        self.label = label
-        self.heights = heights
-        self.ticks = ticks
-
-
-def _axis_of(found: TuneResults, one: Parameter | Objective, trials: Sequence[TrialResult]) -> _ParallelAxis:
-    if isinstance(one, Objective):
-        values = [reached(trial, one.name) or math.nan for trial in trials]
-        logarithmic = is_wide(values) and one.name in ("latency", "parameters")
-        return _number_axis(objective_label(one).replace(" ", "\n", 1), values, logarithmic=logarithmic)
-    label = short_names(found.parameters)[one.path]
-    texts = levels(one, trials)
-    if texts or one.choices:
-        return _category_axis(label, one, trials, texts or tuple(map(value_text, one.choices)))
-    values = [float(v) if isinstance(v := t.values.get(one.path), (int, float)) else math.nan for t in trials]
-    ends = tuple(end for end in (one.low, one.high) if end is not None)
-    return _number_axis(f"{label} (log)" if one.log else label, values, logarithmic=one.log, ends=ends)
-
-
-def _number_axis(
-    label: str, values: Sequence[float], *, logarithmic: bool, ends: tuple[float, ...] = ()
-) -> _ParallelAxis:
-    known = [value for value in (*values, *ends) if math.isfinite(value)]
-    low, high = min(known), max(known)
-    if low == high:
-        low, high = low - 0.5 * (abs(low) or 1.0), high + 0.5 * (abs(high) or 1.0)
-    logarithmic = logarithmic and low > 0
-    locator = LogLocator(subs=(1.0, 3.0)) if logarithmic else MaxNLocator(5)
-    places = [
-        float(tick) for tick in locator.tick_values(low, high) if low <= tick * (1 + 1e-9) and tick <= high
-    ]
-
-    def height(value: float) -> float:
-        if logarithmic:
-            return math.log(value / low) / math.log(high / low)
-        return (value - low) / (high - low)
-
-    # Where the range holds few round numbers its ends are written.
-    places = places if len(places) > 1 else [low, high]
-    return _ParallelAxis(
-        label, np.array([height(v) for v in values]), [(height(p), f"{p:g}") for p in places]
-    )
-
-
-def _category_axis(
-    label: str, parameter: Parameter, trials: Sequence[TrialResult], texts: tuple[str, ...]
-) -> _ParallelAxis:
-    """Trials of one value are spread around its height in their order, so that lines can be followed."""
-    step = 1 / len(texts)
-    mine = [level_of(trial, parameter) for trial in trials]
-    heights = np.full(len(trials), np.nan)
-    for number, text in enumerate(texts):
-        members = [place for place, value in enumerate(mine) if value == text]
-        spread = np.linspace(-0.5, 0.5, len(members)) if len(members) > 1 else np.zeros(len(members))
-        heights[members] = step * (number + 0.5 + _SPREAD * spread)
-    return _ParallelAxis(label, heights, [(step * (n + 0.5), text) for n, text in enumerate(texts)])
-
-
-def _smooth(heights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return a line through the heights that crosses each axis level."""
-    t = np.linspace(0, 1, 24, endpoint=False)
-    ease = t * t * (3 - 2 * t)
-    n = len(heights)
-    x = np.concatenate([*(place + t for place in range(n - 1)), [n - 1]])
-    pairs = pairwise(heights)
-    return x, np.concatenate([*(a + (b - a) * ease for a, b in pairs), heights[-1:]])
-
-
-def _draw_axis(axes: Axes, place: int, row: _ParallelAxis) -> None:
-    axes.plot([place, place], [0, 1], color="black", linewidth=1.0, zorder=6)
-    box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.0}
-    for height, text in row.ticks:
-        axes.plot([place - 0.015, place], [height, height], color="black", linewidth=1.0, zorder=6)
-        axes.text(place - 0.025, height, text, ha="right", va="center", fontsize=9.5, bbox=box, zorder=7)
-
-
-def is_wide(values: Sequence[float | None]) -> bool:
-    """Return whether values are all above zero and span more than a factor of ten.
-
-    Examples:
-        >>> is_wide([1.0, 20.0]), is_wide([1.0, 2.0]), is_wide([0.0, 100.0])
-        (True, False, False)
-    """
-    known = [value for value in values if value is not None and math.isfinite(value)]
-    return bool(known) and min(known) > 0 and max(known) > _WIDE * min(known)
-
-
 def setting_scatter(found: TuneResults) -> Figure:
     """Draw the score of the finished trials against each setting, one panel a setting."""
     objective = found.objectives[0]
     names = short_names(found.parameters)
     done = finished(found)
-    n_columns = min(len(found.parameters), 4)
+    n = len(found.parameters)
+    n_columns = n if n < 5 else 3 if n in (5, 6, 9) else 4
     n_rows = -(-len(found.parameters) // n_columns)
     scores = np.array([reached(trial, objective.name) for trial in done], dtype=float)
     with drawing():
@@ -257,13 +132,24 @@ def setting_scatter(found: TuneResults) -> Figure:
         best = np.array([trial.number in found.best for trial in done])
         for axes, parameter in zip(grid.flat, found.parameters, strict=False):
             x = _setting_places(axes, parameter, done)
+            _draw_means(axes, parameter, (np.round(x), scores))
             axes.plot(x[~best], scores[~best], "o", color=COLOURS[0], alpha=0.6, markersize=5.5)
-            axes.plot(x[best], scores[best], "D", color=_BEST, markersize=7)
+            axes.plot(x[best], scores[best], "D", color=BEST, markersize=7)
             axes.set_xlabel(names[parameter.path])
         grid[0, 0].set_ylim(*shown_range(scores.tolist(), objective.higher_is_better))
         for axes in grid[:, 0]:
             axes.set_ylabel(objective_label(objective))
         return figure
+
+
+def _draw_means(
+    axes: Axes, parameter: Parameter, points: tuple[NDArray[np.float64], NDArray[np.float64]]
+) -> None:
+    """Draw the median score of each choice as a bar."""
+    places, scores = points
+    for place in np.unique(places[np.isfinite(places)]) if parameter.choices else ():
+        middle = float(np.median(scores[places == place]))
+        axes.plot([place - 0.3, place + 0.3], [middle, middle], color=_GREY, linewidth=3, zorder=1)
 
 
 def _setting_places(axes: Axes, parameter: Parameter, trials: Sequence[TrialResult]) -> NDArray[np.float64]:
@@ -272,16 +158,18 @@ def _setting_places(axes: Axes, parameter: Parameter, trials: Sequence[TrialResu
     if not texts:
         if parameter.log:
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axes.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
         else:
             axes.xaxis.set_major_locator(MaxNLocator(5))
         values = (trial.values.get(parameter.path) for trial in trials)
         return np.array([float(v) if isinstance(v, (int, float)) else math.nan for v in values])
-    mine = [level_of(trial, parameter) for trial in trials]
+    mine = [value_of(trial, parameter) for trial in trials]
     axes.set_xticks(range(len(texts)), texts, rotation=45 if sum(map(len, texts)) > 30 else 0)
     axes.set_xlim(-0.6, len(texts) - 0.4)
     places = np.array([texts.index(text) if text in texts else math.nan for text in mine], dtype=float)
-    return places + 0.12 * np.sin(2.4 * np.arange(len(places)))
+    return np.asarray(places + 0.12 * np.sin(2.4 * np.arange(len(places))))
 
 
 def pareto_panels(found: TuneResults) -> Figure:
@@ -309,11 +197,12 @@ def _draw_pair(axes: Axes, found: TuneResults, x: Objective, y: Objective) -> No
     axes.plot(
         *points[~best].T, "o", color=COLOURS[0], alpha=0.55, markersize=6, label="beaten by another trial"
     )
-    axes.plot(*points[best].T, "D", color=_BEST, markersize=8, label="beaten by none in all objectives")
+    axes.plot(*points[best].T, "D", color=BEST, markersize=8, label="beaten by none in all objectives")
     front = pareto_front(points, (x.higher_is_better, y.higher_is_better))
-    axes.step(*front.T, where="post", color=_BEST, linewidth=1.2, linestyle="--", label="front of these two")
+    side: Literal["pre", "post"] = "pre" if x.higher_is_better else "post"
+    axes.step(*front.T, where=side, color=BEST, linewidth=1.2, linestyle="--", label="front of these two")
     for trial, (a, b) in zip(trials, points, strict=True):
-        if trial.number in found.best:
+        if trial.number in found.best and len(found.best) <= _MOST_NUMBERED:
             axes.annotate(str(trial.number), (a, b), xytext=(7, 5), textcoords="offset points", fontsize=9.5)
     if is_wide(points[:, 0].tolist()):
         axes.set_xscale("log")
@@ -321,8 +210,8 @@ def _draw_pair(axes: Axes, found: TuneResults, x: Objective, y: Objective) -> No
         axes.set_yscale("log")
     axes.margins(0.09)
     axes.set_ylim(*_with_room(axes, y, points[:, 1]))
-    axes.set_xlabel(f"{objective_label(x)}, {_better(x)}")
-    axes.set_ylabel(f"{objective_label(y)}, {_better(y)}")
+    axes.set_xlabel(f"{objective_label(x)}\n({_better(x)})")
+    axes.set_ylabel(f"{objective_label(y)}\n({_better(y)})")
 
 
 def _with_room(axes: Axes, objective: Objective, values: NDArray[np.float64]) -> tuple[float, float]:
@@ -372,7 +261,7 @@ def finalist_seeds(found: TuneResults) -> Figure:
             axes.errorbar([one.mean], [row + 0.2], xerr=[one.spread], fmt="D", color=colour, capsize=5, ms=8)
         texts = [
             f"{one.trial}: "
-            + ", ".join(f"{names[p.path]} {level_of(trials[one.trial], p)}" for p in found.parameters)
+            + ", ".join(f"{names[p.path]} {value_of(trials[one.trial], p)}" for p in found.parameters)
             for one in found.finalists
         ]
         axes.set_yticks(range(len(texts)), texts, fontsize=10.5 if max(map(len, texts)) < 60 else 8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,15 +17,16 @@ from numpy.typing import NDArray
 
 from hitlens.report.style import drawing
 from hitlens.report.tune_trials import (
+    beyond,
     combinations,
     decimals,
     finished,
     fixed,
-    level_of,
     levels,
     of_stage,
     short_names,
     shown_range,
+    value_of,
 )
 from hitlens.tune.results import Parameter, TrialResult, TuneResults
 
@@ -115,7 +117,7 @@ def cells(found: TuneResults, place: Layout, quantity: Quantity) -> Cells:
     sums, counts = np.zeros(shape), np.zeros(shape, dtype=np.int64)
     states = np.full(shape, "", dtype="<U8")
     for trial in of_stage(found, "search"):
-        texts = {parameter: level_of(trial, parameter) for parameter in place.axes}
+        texts = {parameter: value_of(trial, parameter) for parameter in place.axes}
         if any(text not in place.axes[parameter] for parameter, text in texts.items()):
             continue
         panel = titles.index(tuple(texts[parameter] for parameter in place.panels))
@@ -153,13 +155,16 @@ def score_maps(
         grid = figure.subplots(total, n_columns, squeeze=False)
         for axes in grid.flat:
             axes.set_axis_off()
-        fontsize = float(np.clip(78.0 / (n_columns * n_x), 6.5, 12.5))
+        fontsize = float(np.clip(150.0 / (n_columns * n_x), 6.0, 12.5))
         for number, (label, found_cells) in enumerate(rows):
             lines = slice(None) if n_panels == 1 else slice(number * n_lines, (number + 1) * n_lines)
             mine = grid[:, number : number + 1] if n_panels == 1 else grid[lines]
             image = _draw_row(found, place, list(mine.flat), found_cells, (higher_is_better, fontsize))
             shown = list(mine.flat)[:n_panels]
-            figure.colorbar(image, ax=shown, label=label, aspect=14 * n_lines, pad=0.015, extend="both")
+            side = beyond(found_cells.values.ravel(), image.get_clim())
+            text = textwrap.fill(label, int(9 * height * n_lines))
+            bar = figure.colorbar(image, ax=shown, aspect=14 * n_lines, pad=0.015, extend=side)
+            bar.set_label(text, fontsize=11.5)
         return figure
 
 
@@ -214,4 +219,6 @@ def _write_cells(
             red, green, blue, _ = colours(float(norm(value)))
             bright = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
             written, colour = fixed(float(value), n_decimals), "black" if bright else "white"
+            if mine.counts.max() > 1:
+                written += f"\n({mine.counts[panel, y, x]})"
         axes.text(x, y, written, ha="center", va="center", fontsize=fontsize, color=colour)

@@ -12,6 +12,8 @@ from hitlens.report.labels import file_name, monitor_label
 from hitlens.report.render import render
 from hitlens.report.study_page import training_figures, training_table
 from hitlens.report.tables import Table, provenance_table
+from hitlens.report.tune_parallel import parallel_coordinates
+from hitlens.report.tune_seeds import seed_scores
 from hitlens.report.tune_tables import (
     failed_table,
     finalist_table,
@@ -19,7 +21,6 @@ from hitlens.report.tune_tables import (
     heads,
     lone_head,
     searched_table,
-    seed_scores,
     trial_tables,
     worst_label,
 )
@@ -35,13 +36,7 @@ from hitlens.report.tune_trials import (
     short_names,
     worst_of_last,
 )
-from hitlens.report.tune_words import (
-    how_to_evaluate,
-    what_they_were_judged_by,
-    what_was_best,
-    what_was_chosen,
-    what_was_tried,
-)
+from hitlens.report.tune_words import evaluate_command, reading_note, summary
 from hitlens.tune.results import TrialResult, TuneResults
 
 #: Trials below which a picture of the whole search shows nothing.
@@ -57,25 +52,21 @@ def render_tuning(found: TuneResults, detector: Detector) -> str:
     """
     trials = of_stage(found, "search")
     repeats = [trial for trial in found.trials if trial.stage != "search"]
-    several = lone_head(found) is None
+    several = heads(found) if lone_head(found) is None else {}
     return render(
         "tune.html",
         title=found.title,
         question=found.question,
         subtitle=f"{detector.title}: {detector.task(found.task).meaning}",
-        summary=[
-            what_was_tried(found),
-            what_they_were_judged_by(found),
-            *what_was_best(found),
-            *what_was_chosen(found),
-        ],
-        warning=how_to_evaluate(found),
+        summary=summary(found),
+        warning=reading_note(found),
+        command=evaluate_command(found),
         finalists=finalist_table(found) if found.finalists else None,
         repeats=trial_tables(found, repeats, "The repeats and the longer training") if repeats else [],
         finalist_figures=finalist_figures(found),
         longer=longer_training(found),
         trial_tables=trial_tables(found, trials, _trials_caption(found)),
-        head_tables=[head_table(found, head, trials) for head in heads(found).values()] if several else [],
+        head_tables=[(name, head_table(found, head, trials)) for name, head in several.items()],
         failed=failed_table(found),
         searched=searched_table(found),
         maps=map_figures(found),
@@ -141,6 +132,8 @@ def overview_figures(found: TuneResults) -> tuple[DrawnFigure, ...]:
     objective = found.objectives[0]
     label = objective_label(objective)
     ends = _ends([reached(trial, objective.name) or 0.0 for trial in done])
+    marked = "the best" if found.chosen is None else "the chosen one"
+    marked += ", with a dark rim those no other one beats" if len(found.best) > 1 else ""
     figures = [
         as_drawn(
             "course",
@@ -152,9 +145,11 @@ def overview_figures(found: TuneResults) -> tuple[DrawnFigure, ...]:
         ),
         as_drawn(
             "parallel",
-            tune_figures.parallel_coordinates(found),
-            "Every finished trial is a line through its settings to what it reached, brighter for better; red is "
-            "the best. Lines of one value are spread around it, in the order of their score.",
+            parallel_coordinates(found),
+            "Every finished trial is a line through its settings to what it reached: brighter is better, "
+            "red "
+            f"{marked}. Lines of one value are spread around it in the order of their score; objectives are "
+            "better higher up.",
             f"Parallel coordinates of {len(done)} trials over "
             f"{', '.join(short_names(found.parameters).values())}; {label} from {ends}.",
             wide=True,
@@ -162,7 +157,8 @@ def overview_figures(found: TuneResults) -> tuple[DrawnFigure, ...]:
         as_drawn(
             "settings",
             tune_figures.setting_scatter(found),
-            f"{label[0].upper()}{label[1:]} of the finished trials against each setting, the other settings being "
+            f"{label[0].upper()}{label[1:]} of the finished trials against each setting, the other settings "
+            "being "
             "whatever they were; red is the best. Trials far below the others lie beyond the axis.",
             f"{label} against {', '.join(short_names(found.parameters).values())}, {len(done)} trials each.",
             wide=len(found.parameters) > 1,
@@ -186,7 +182,8 @@ def _importance_figure(found: TuneResults) -> DrawnFigure:
     return as_drawn(
         "importances",
         tune_figures.importance_bars(found),
-        "How much of the scatter between the trials each setting explains, alone and with the others. What is "
+        "How much of the scatter between the trials each setting explains, alone and with the others. What "
+        "is "
         "within the luck of the seeds is explained by chance.",
         f"Share of the variance each setting explains. {words}.",
     )
@@ -197,7 +194,8 @@ def _pareto_figure(found: TuneResults) -> DrawnFigure:
     return as_drawn(
         "pareto",
         tune_figures.pareto_panels(found),
-        "Finished trials in each pair of objectives. Numbered diamonds are the trials no other one beats in all "
+        "Finished trials in each pair of objectives. Numbered diamonds are the trials no other one beats in "
+        "all "
         "objectives; the dashed line joins the best of the two axes alone.",
         f"Objectives against each other: {', '.join(map(objective_label, found.objectives))}. No trial beats "
         f"trials {front} in all of them.",
@@ -218,7 +216,8 @@ def confusion_figures(found: TuneResults) -> tuple[DrawnFigure, ...]:
             as_drawn(
                 file_name(name, "confusion"),
                 tune_panels.confusion_panels(found, name, few, classes),
-                f"{name}: validation events by true (row) and predicted (column) class, with their share of the "
+                f"{name}: validation events by true (row) and predicted (column) class, with their share of "
+                "the "
                 f"true class. {_panels_caption(found)}{_best_only(trials)}",
                 f"Confusion matrices of {name}. "
                 + "; ".join(f"trial {trial.number}: {trial.confusion[name]}" for trial in few)
@@ -258,7 +257,8 @@ def history_figures(found: TuneResults) -> tuple[DrawnFigure, ...]:
     shown = "Losses" if found.monitor == "val_loss" else f"Validation {metric}, and below it the losses,"
     pruned = " Grey is what a pruned trial was spared." if any(t.state == "pruned" for t in few) else ""
     words = "; ".join(
-        f"trial {trial.number} best in epoch {trial.run.best_epoch + 1} of {len(trial.run.history['val_metric'])}"
+        f"trial {trial.number} best in epoch {trial.run.best_epoch + 1} of "
+        f"{len(trial.run.history['val_metric'])}"
         for trial in few
         if trial.run is not None
     )
@@ -267,7 +267,8 @@ def history_figures(found: TuneResults) -> tuple[DrawnFigure, ...]:
             "histories",
             tune_panels.history_panels(found, few),
             f"{shown} against the epoch, on the same axes for all. {_panels_caption(found)} Second line: "
-            f"{objective_label(found.objectives[0])}. Circles mark the best epoch; curves far below the others "
+            f"{objective_label(found.objectives[0])}. Circles mark the best epoch; curves far below the "
+            "others "
             f"leave the panel.{pruned}{_best_only(trials)}",
             f"Training histories: {words}.",
             wide=True,
@@ -287,7 +288,8 @@ def finalist_figures(found: TuneResults) -> tuple[DrawnFigure, ...]:
         as_drawn(
             "finalists",
             tune_figures.finalist_seeds(found),
-            f"{label[0].upper()}{label[1:]} of each seed (circles), with mean and standard deviation (diamonds); "
+            f"{label[0].upper()}{label[1:]} of each seed (circles), with mean and standard deviation "
+            "(diamonds); "
             "the chosen settings on top.",
             f"{label} by finalist and seed. {words}.",
             wide=True,
@@ -318,7 +320,8 @@ def what_is_missing(found: TuneResults) -> list[str]:
     conditions: list[tuple[Callable[[], bool], str]] = [
         (
             lambda: n < _LEAST,
-            f"The course of the search, parallel coordinates and the score against each setting need two finished "
+            "The course of the search, parallel coordinates and the score against each setting need two "
+            "finished "
             f"trials; there {'is' if n == 1 else 'are'} {n}.",
         ),
         (

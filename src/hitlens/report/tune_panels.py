@@ -9,20 +9,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from hitlens.evaluate.study import VariantResult
-from hitlens.report.figures import confusion_cells
+from hitlens.report.figures import confusion_cells, plain_log_ticks
 from hitlens.report.labels import monitor_label
 from hitlens.report.study_figures import history_column
 from hitlens.report.style import COLOURS, drawing
 from hitlens.report.tune_trials import (
     bare_settings,
-    decimals,
     fixed,
     ranked,
     reached,
+    score_decimals,
     shown_range,
 )
 from hitlens.tune.results import TrialResult, TuneResults
@@ -43,6 +43,11 @@ def best_few(found: TuneResults, trials: Sequence[TrialResult]) -> list[TrialRes
     return sorted(few, key=lambda trial: trial.number)
 
 
+def page_width(n_trials: int) -> float:
+    """Return the width of a figure of so many panels, inches: that of a page, or half of it for a few."""
+    return 6.4 if n_trials <= N_COLUMNS // 2 else 12.8
+
+
 def history_panels(found: TuneResults, trials: Sequence[TrialResult]) -> Figure:
     """Draw the validation metric of each trial above its losses, on axes that all trials share.
 
@@ -56,8 +61,9 @@ def history_panels(found: TuneResults, trials: Sequence[TrialResult]) -> Figure:
     with drawing():
         n_rows, n_columns = -(-len(trials) // N_COLUMNS), min(len(trials), N_COLUMNS)
         # Constrained layout of so many axes takes long.
-        height = 2.75 if with_metric else 2.0
-        figure = Figure(figsize=(12.8 if n_columns > 2 else 8.0, height * n_rows + 1.0), layout="none")
+        height = 2.6 if with_metric else 2.0
+        figure = Figure(figsize=(page_width(len(trials)), height * n_rows + 1.0))
+        figure.set_layout_engine("none")
         first: Axes | None = None
         scale = _Scale(found, trials)
         for number, (trial, (upper, lower)) in enumerate(
@@ -78,15 +84,16 @@ class _Scale:
 
     def __init__(self, found: TuneResults, trials: Sequence[TrialResult]) -> None:
         runs = [trial.run for trial in trials if trial.run is not None]
-        metric = np.concatenate([history_column(run, "val_metric") for run in runs])
+        # The later half: the rise at the beginning would hide how the end swings.
+        late = [history_column(run, "val_metric")[len(run.history["val_metric"]) // 2 :] for run in runs]
         losses = np.concatenate([history_column(run, name) for run in runs for name in _LOSSES])
         losses = losses[np.isfinite(losses)]
         self.n_epochs = max(len(run.history["val_metric"]) for run in runs)
-        self.metric = shown_range(metric.tolist(), found.higher_is_better)
+        self.metric = shown_range(np.concatenate(late).tolist(), found.higher_is_better)
         self.logarithmic = bool(len(losses)) and float(losses.min()) > 0
         low, high = (float(losses.min()), float(losses.max())) if len(losses) else (0.1, 1.0)
         self.loss = (low / 1.15, high * 1.15) if self.logarithmic else (low, high)
-        self.n_decimals = decimals(reached(trial, found.objectives[0].name) for trial in trials)
+        self.n_decimals = score_decimals(found)
 
 
 _LOSSES = ("train_loss", "val_loss")
@@ -102,11 +109,11 @@ def _pairs(
         n_rows,
         n_columns,
         figure,
-        left=0.72 / width,
+        left=0.92 / width,
         right=1 - 0.12 / width,
         top=1 - 0.78 / height,
         bottom=0.5 / height,
-        hspace=0.34 if with_metric else 0.42,
+        hspace=0.29 if with_metric else 0.42,
         wspace=0.09,
     )
     for number in range(n_panels):
@@ -126,6 +133,10 @@ def _draw_metric(axes: Axes | None, trial: TrialResult, run: VariantResult, scal
     _mark_best(axes, run, values)
     _mark_end(axes, trial, values, scale)
     axes.set_ylim(*scale.metric)
+    if not np.any((values >= scale.metric[0]) & (values <= scale.metric[1])):
+        axes.text(
+            0.5, 0.5, "beyond the axis", ha="center", fontsize=8.5, color="#586474", transform=axes.transAxes
+        )
     axes.yaxis.set_major_locator(MaxNLocator(4))
 
 
@@ -138,9 +149,7 @@ def _draw_losses(axes: Axes, trial: TrialResult, run: VariantResult, scale: _Sca
     axes.set_ylim(*scale.loss)
     if scale.logarithmic:
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(numticks=5))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
-        axes.yaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+        plain_log_ticks(axes)
 
 
 def _epochs(values: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -182,8 +191,11 @@ def _clear_inner(upper: Axes | None, lower: Axes, place: tuple[int, int, int], m
         lower.set_ylabel("loss", fontsize=9.5)
         if upper is not None:
             upper.set_ylabel(f"validation\n{metric}", fontsize=9.5)
+        figure = lower.figure.get_figure(root=True)
+        assert figure is not None
+        inches = (figure.get_size_inches()[0] - 1.04) / n_columns * 0.93
         for axes in filter(None, (upper, lower)):
-            axes.yaxis.set_label_coords(-0.27 if n_columns > 3 else -0.16, 0.5)
+            axes.yaxis.set_label_coords(-0.56 / inches, 0.5)
 
 
 def _title(found: TuneResults, trial: TrialResult, n_decimals: int) -> str:
@@ -223,12 +235,12 @@ def confusion_panels(
     n_columns = min(len(trials), N_COLUMNS)
     n_rows = -(-len(trials) // N_COLUMNS)
     with drawing():
-        scale = 1.0 if n_columns > 2 else 1.6
-        figure = Figure(figsize=(2.13 * n_columns * scale, (2.15 * n_rows + 0.15) * scale))
+        width = page_width(len(trials))
+        figure = Figure(figsize=(width, (width / max(n_columns, 2) + 0.02) * n_rows + 0.15))
         grid = list(figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True).flat)
         for axes in grid[len(trials) :]:
             axes.set_axis_off()
-        fontsize = {2: 9.0, 3: 7.5, 4: 6.5, 5: 5.6}.get(n, 0.0) * (1.0 if n_columns > 2 else 1.3)
+        fontsize = {2: 9.0, 3: 7.5, 4: 6.5, 5: 5.6}.get(n, 0.0)
         for number, (trial, axes) in enumerate(zip(trials, grid, strict=False)):
             confusion_cells(axes, trial.confusion[head], fontsize=fontsize, counted=n == 2)
             settings = bare_settings(found, trial)

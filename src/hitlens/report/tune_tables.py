@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
-
-import numpy as np
-from scipy import stats
 
 from hitlens.evaluate.study import VariantHead
 from hitlens.metrics.interval import Interval
 from hitlens.report.labels import interval_text, metric_label, metric_title, monitor_label, with_unit
 from hitlens.report.tables import Cell, Table, overall_metrics, table
+from hitlens.report.tune_seeds import seed_difference, seed_scores
 from hitlens.report.tune_trials import (
     by_number,
     decimals,
+    finished,
     fixed,
     objective_label,
+    range_text,
     ranked,
     reached,
+    score_decimals,
     settings_text,
     short_names,
-    value_text,
+    value_of,
     worst_of_last,
 )
 from hitlens.tune.results import Finalist, Objective, TrialResult, TuneResults
@@ -37,20 +37,9 @@ _DASH = "-"
 
 
 def searched_table(found: TuneResults) -> Table:
-    """Return the settings that were searched, with their values and how much each explains."""
-    explained = [one for one in found.objectives if found.importances.get(one.name)]
-    rows = [
-        [
-            parameter.path,
-            ", ".join(map(value_text, parameter.choices))
-            or f"{value_text(parameter.low)} to {value_text(parameter.high)}"
-            + (", logarithmic" if parameter.log else ""),
-            *(fixed(found.importances[one.name].get(parameter.path), 2) for one in explained),
-        ]
-        for parameter in found.parameters
-    ]
-    shares = [f"share of the variance of the {one.label}" for one in explained]
-    return table("What was searched", ["setting", "values", *shares], rows, numeric=2)
+    """Return the settings that were searched, with their values."""
+    rows = [[parameter.path, range_text(parameter)] for parameter in found.parameters]
+    return table("What was searched", ["setting", "values"], rows, numeric=99)
 
 
 def trial_tables(found: TuneResults, trials: Sequence[TrialResult], caption: str) -> list[Table]:
@@ -75,29 +64,28 @@ def trial_tables(found: TuneResults, trials: Sequence[TrialResult], caption: str
 
 def _trial_columns(found: TuneResults, trials: Sequence[TrialResult]) -> tuple[list[str], int]:
     names = short_names(found.parameters)
-    settings = [names[parameter.path] for parameter in found.parameters]
+    # A long name may be broken behind an underscore.
+    settings = [names[p.path].replace("_", "_\N{ZERO WIDTH SPACE}") for p in found.parameters]
     seeds = ["seed"] if _with_seeds(trials) else []
     first = ["trial", *settings, *seeds, "state"]
     columns = [*first, *(objective_label(one) for one in _scores(found))]
     head = lone_head(found)
     if head is not None:
         columns += [_metric_column(head, position) for position in _positions(head)]
-    columns += [worst_label(found), "best epoch", "time"]
+    columns += [worst_label(found), "best epoch", "time [s]"]
     return [*columns, "latency [µs]", "parameters"], len(first)
 
 
 def _trial_rows(found: TuneResults, trials: Sequence[TrialResult]) -> list[list[str | Cell]]:
     scores = _scores(found)
-    n_decimals = [decimals(reached(trial, one.name) for trial in found.trials) for one in scores]
-    n_worst = decimals([*(reached(t, found.objectives[0].name) for t in found.trials)])
+    n_decimals = [decimals(reached(trial, one.name) for trial in finished(found)) for one in scores]
+    n_worst = decimals(worst_of_last(trial) for trial in finished(found))
     head = lone_head(found)
     seeded = _with_seeds(trials)
     rows: list[list[str | Cell]] = []
     for trial in trials:
         row: list[str | Cell] = [str(trial.number)]
-        row += [
-            value_text(trial.values[p.path]) if p.path in trial.values else _DASH for p in found.parameters
-        ]
+        row += [value_of(trial, parameter) for parameter in found.parameters]
         row += [str(trial.seed)] if seeded else []
         row.append(_state(found, trial))
         pairs = zip(scores, n_decimals, strict=True)
@@ -138,8 +126,8 @@ def _cost(trial: TrialResult) -> list[str | Cell]:
     if run is None:
         return [_DASH, _DASH, latency, _DASH]
     n_epochs = len(run.history.get("val_metric", ()))
-    epochs = f"{run.best_epoch + 1} of {n_epochs}" if n_epochs else _DASH
-    return [epochs, f"{run.seconds:,.0f} s", latency, f"{run.n_parameters:,}"]
+    epochs = f"{run.best_epoch + 1}\N{NO-BREAK SPACE}of\N{NO-BREAK SPACE}{n_epochs}" if n_epochs else _DASH
+    return [epochs, f"{run.seconds:,.0f}", latency, f"{run.n_parameters:,}"]
 
 
 def worst_label(found: TuneResults) -> str:
@@ -178,7 +166,7 @@ def head_table(found: TuneResults, head: VariantHead, trials: Sequence[TrialResu
         for trial in ranked(trials, found.objectives[0])
         if trial.run is not None and any(one.task == head.task for one in trial.run.heads)
     ]
-    caption = f"{head.task}: {head.n_events:,} validation events"
+    caption = f"{head.n_events:,} validation events"
     columns = ["trial", *(_metric_column(head, position) for position in _positions(head))]
     return table(caption, columns, rows[:MOST_ROWS])
 
@@ -225,58 +213,46 @@ def failed_table(found: TuneResults) -> Table | None:
 def finalist_table(found: TuneResults) -> Table:
     """Return the finalists with their mean and spread over seeds, the chosen one first."""
     trials, objective = by_number(found), found.objectives[0]
-    n_decimals = min(6, decimals(reached(trial, objective.name) for trial in found.trials) + 1)
+    n_decimals = min(6, score_decimals(found) + 1)
     rows: list[list[str | Cell]] = []
     for one in found.finalists:
-        interval = seed_difference(found, one)
-        sign = 1 if objective.higher_is_better else -1
-        sure = (
-            "" if interval is None or interval.contains(0) else "good" if interval.low * sign > 0 else "bad"
-        )
-        beside = one.trial == found.finalists[0].trial
+        known = len(seed_scores(found, one))
         rows.append(
             [
                 f"{one.trial}: {settings_text(found, trials[one.trial])}",
-                str(len(one.trials)),
+                f"{known}" if known == len(one.trials) else f"{known} of {len(one.trials)}",
                 fixed(one.mean, n_decimals),
-                fixed(one.spread, n_decimals),
+                fixed(one.spread, n_decimals) if known > 1 else _DASH,
                 fixed(one.worst, n_decimals),
-                "" if beside else "undefined" if interval is None else Cell(interval_text(interval), sure),
+                _difference_cell(found, one),
             ]
         )
     columns = ["trial", "seeds", f"mean {objective.label}", "standard deviation", "worst seed"]
     columns.append("mean \N{MINUS SIGN} that of the chosen one")
     caption = (
         f"The best trials, each trained with several seeds; brackets are {100 * found.level:g} % "
-        "intervals of the difference of the means from the scatter of the seeds (Welch)"
+        "intervals of the difference of the means, from the scatter of the seeds (Welch)"
     )
     return table(caption, columns, rows)
 
 
-def seed_scores(found: TuneResults, one: Finalist) -> list[float]:
-    """Return the first objective of each seed of a finalist that has one."""
-    trials, name = by_number(found), found.objectives[0].name
-    scores = (reached(trials[number], name) for number in one.trials if number in trials)
-    return [score for score in scores if score is not None]
+def _difference_cell(found: TuneResults, one: Finalist) -> Cell:
+    if one.trial == found.finalists[0].trial:
+        return Cell("")
+    interval = seed_difference(found, one)
+    if interval is None:
+        return Cell("undefined")
+    sign = 1 if found.objectives[0].higher_is_better else -1
+    return Cell(interval_text(interval), signed_verdict(interval, sign))
 
 
-def seed_difference(found: TuneResults, one: Finalist) -> Interval | None:
-    """Return how much better or worse the mean over seeds is than that of the chosen finalist.
+def signed_verdict(interval: Interval, sign: int) -> str:
+    """Return "good" or "bad" for a difference whose interval leaves out zero, else nothing.
 
-    The interval is Welch's, from the scatter of both sets of seeds.
-
-    Returns:
-        None for the chosen finalist, and where either has fewer than two seeds.
+    Examples:
+        >>> signed_verdict(Interval(-0.2, -0.3, -0.1), -1)
+        'good'
     """
-    chosen = found.finalists[0]
-    mine, first = seed_scores(found, one), seed_scores(found, chosen)
-    if one.trial == chosen.trial or min(len(mine), len(first)) < 2:
-        return None
-    difference = float(np.mean(mine) - np.mean(first))
-    if np.ptp(mine) == np.ptp(first) == 0:
-        return Interval(difference, difference, difference, found.level)
-    with warnings.catch_warnings():
-        # Seeds that agree to all digits.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        ends = stats.ttest_ind(mine, first, equal_var=False).confidence_interval(found.level)
-    return Interval(difference, float(ends.low), float(ends.high), found.level)
+    if interval.contains(0):
+        return ""
+    return "good" if interval.value * sign > 0 else "bad"
