@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -16,6 +16,30 @@ from hitlens.errors import DataError, SelectionError, choose_from
 
 #: One view of all events: dense (event, row, col) or sparse (event, row*col).
 Images = NDArray[Any] | sparse.csr_array[Any, tuple[int, int]]
+
+
+class EventSource(Protocol):
+    """Events in memory or in their files: the truth is at hand, images are when they are selected."""
+
+    @property
+    def truth(self) -> pl.DataFrame:
+        """One row an event."""
+        ...
+
+    @property
+    def detector(self) -> str:
+        """Name of the detector description these events belong to."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def select(self, which: NDArray[Any] | slice | Sequence[int]) -> Events:
+        """Return the events at these positions, in this order."""
+        ...
+
+    def blocks(self, n: int) -> Iterator[Events]:
+        """Yield all events in order, at most n at a time."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +95,16 @@ class Events:
             {view: array[rows] for view, array in self.images.items()}, self.truth[rows], self.detector
         )
 
+    def blocks(self, n: int) -> Iterator[Events]:
+        """Yield all events in order, at most n at a time; images are shared, not copied.
+
+        Args:
+            n: events a block.
+        """
+        for start in range(0, len(self), n):
+            part = slice(start, start + n)
+            yield Events({view: a[part] for view, a in self.images.items()}, self.truth[part], self.detector)
+
     def filter(self, expression: str) -> Events:
         """Return the events for which a SQL expression over the truth columns holds, in order.
 
@@ -123,12 +157,16 @@ def concat(parts: Sequence[Events]) -> Events:
                 "Only events of one detector with the same views can be joined. "
                 f"Got {first.detector} {sorted(first.images)} and {part.detector} {sorted(part.images)}."
             )
-    images: dict[str, Images] = {}
-    for view in first.images:
-        arrays = [part.images[view] for part in parts]
-        dense = [array for array in arrays if isinstance(array, np.ndarray)]
-        images[view] = np.concatenate(dense) if len(dense) == len(arrays) else _stack_sparse(arrays)
+    images = {view: join_images([part.images[view] for part in parts]) for view in first.images}
     return Events(images, pl.concat([part.truth for part in parts], how="diagonal_relaxed"), first.detector)
+
+
+def join_images(arrays: Sequence[Images]) -> Images:
+    """Join the images of one view, in order; sparse as soon as one part is."""
+    if len(arrays) == 1:
+        return arrays[0]
+    dense = [array for array in arrays if isinstance(array, np.ndarray)]
+    return np.concatenate(dense) if len(dense) == len(arrays) else _stack_sparse(arrays)
 
 
 def _stack_sparse(arrays: Sequence[Images]) -> sparse.csr_array[Any, tuple[int, int]]:

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from hitlens.datasets.mix import balanced_chances, mixed_chances
+from hitlens.datasets.mix import balanced_kinds, mixed_kinds
 from hitlens.detector import Task
 from hitlens.errors import ConfigError, DataError
 
@@ -15,33 +15,33 @@ MODE = Task(name="mode", kind="multiclass", meaning="", target="mode / 2", class
 
 
 def test_classes_are_drawn_equally_often_and_events_without_one_never() -> None:
-    chances = balanced_chances(TRUTH, (MODE,))
+    chances = balanced_kinds(TRUTH, (MODE,)).chances
     np.testing.assert_allclose(chances, [1 / 9, 1 / 9, 1 / 9, 1 / 3, 1 / 3, 0])
 
 
 def test_balance_needs_classes() -> None:
     energy = Task(name="energy", kind="regression", meaning="", columns=("mode",), units=("GeV",))
     with pytest.raises(ConfigError, match=r"needs a task with classes. Got energy"):
-        balanced_chances(TRUTH, (energy,))
+        balanced_kinds(TRUTH, (energy,))
 
 
 def test_shares_are_divided_by_their_sum() -> None:
     np.testing.assert_allclose(
-        mixed_chances(TRUTH, {"mode = 0": 3, "mode > 0": 1}), [0.25] * 3 + [0.125] * 2 + [0]
+        mixed_kinds(TRUTH, {"mode = 0": 3, "mode > 0": 1}).chances, [0.25] * 3 + [0.125] * 2 + [0]
     )
 
 
 @pytest.mark.parametrize("shares", [{}, {"mode = 0": 0}, {"mode = 0": -1, "mode = 2": 3}])
 def test_shares_must_not_be_negative_or_all_nothing(shares: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="shares of 0 or more"):
-        mixed_chances(TRUTH, shares)
+        mixed_kinds(TRUTH, shares)
 
 
 def test_conditions_must_not_overlap() -> None:
     with pytest.raises(ConfigError, match="'mode = 2' and an earlier"):
-        mixed_chances(TRUTH, {"mode > 1": 1, "mode = 2": 1})
+        mixed_kinds(TRUTH, {"mode > 1": 1, "mode = 2": 1})
 
 
 def test_a_share_of_nothing_is_refused() -> None:
     with pytest.raises(DataError, match="fulfils 'mode = 9'"):
-        mixed_chances(TRUTH, {"mode = 0": 1, "mode = 9": 1})
+        mixed_kinds(TRUTH, {"mode = 0": 1, "mode = 9": 1})

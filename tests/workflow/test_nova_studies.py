@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hitlens.config import RunConfig, StudyConfig, load_config
-from hitlens.datasets.mix import mixed_chances
+from hitlens.datasets.mix import mixed_kinds
 from hitlens.detectors import get_detector
 from hitlens.evaluate.study import chosen_slices, read_study
 from hitlens.events import Events, evaluate_condition
@@ -58,7 +58,7 @@ def test_every_variant_shows_both_classes_in_training(name: str, make_nova: Call
 def _shown(variant: RunConfig, truth: object) -> np.ndarray:
     mix, selection = variant.train.mix, variant.train.selection
     if isinstance(mix, dict):
-        return mixed_chances(truth, mix)
+        return mixed_kinds(truth, mix).chances
     if selection:
         return evaluate_condition(truth, selection) / len(truth)
     return np.ones(len(truth)) / len(truth)

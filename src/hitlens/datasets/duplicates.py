@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hitlens.events import Events, Images
+from hitlens.events import Events, EventSource, Images
 
 #: Odd 64-bit constants of the finaliser of Austin Appleby's MurmurHash3 (public domain).
 _MIX_1, _MIX_2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)
@@ -17,6 +18,8 @@ BLANK = np.uint64(0)
 
 #: Events, and hits of sparse events, whose codes are held at a time; bounds memory to some 100 MB.
 _BLOCK, _BLOCK_HITS = 4096, 1 << 22
+#: Events whose fingerprints are made at a time.
+_SOURCE_BLOCK = 16384
 
 
 def image_fingerprints(events: Events) -> NDArray[np.uint64]:
@@ -37,8 +40,10 @@ def image_fingerprints(events: Events) -> NDArray[np.uint64]:
     return total
 
 
-def find_duplicates(events: Events) -> list[tuple[int, ...]]:
+def find_duplicates(events: EventSource) -> list[tuple[int, ...]]:
     """Return groups of positions whose images are identical in every view, ascending.
+
+    Of events in files, 8 bytes each and a block of images are in memory at a time.
 
     Blank events are left out: they carry no image to recognise, and many may be alike without being copies.
 
@@ -48,11 +53,27 @@ def find_duplicates(events: Events) -> list[tuple[int, ...]]:
         >>> find_duplicates(Events({"anode": images}, pl.DataFrame({"event": range(5)}), "demo"))
         [(0, 2)]
     """
-    prints = image_fingerprints(events)
-    groups = []
-    for rows in equal_fingerprints(prints):
-        groups += _confirm(events, rows)
+    prints = [image_fingerprints(block) for block in events.blocks(_SOURCE_BLOCK)]
+    alike = equal_fingerprints(np.concatenate(prints) if prints else np.zeros(0, np.uint64))
+    groups: list[tuple[int, ...]] = []
+    for some in _together(alike):
+        rows, places = np.unique(np.concatenate(some), return_inverse=True)
+        images = events.select(rows)
+        for group, inside in zip(some, np.split(places, np.cumsum([len(g) for g in some])[:-1]), strict=True):
+            groups += [tuple(group[list(same)].tolist()) for same in _confirm(images, inside)]
     return groups
+
+
+def _together(groups: list[NDArray[np.int64]]) -> Iterator[list[NDArray[np.int64]]]:
+    """Yield groups so many at a time that their images fit into memory beside each other."""
+    some: list[NDArray[np.int64]] = []
+    for group in groups:
+        some.append(group)
+        if sum(map(len, some)) >= _BLOCK:
+            yield some
+            some = []
+    if some:
+        yield some
 
 
 def equal_fingerprints(fingerprints: NDArray[np.uint64]) -> list[NDArray[np.int64]]:
@@ -67,11 +88,11 @@ def equal_fingerprints(fingerprints: NDArray[np.uint64]) -> list[NDArray[np.int6
 
 
 def _confirm(events: Events, rows: NDArray[np.int64]) -> list[tuple[int, ...]]:
-    """Split a group of equal fingerprints into groups of truly equal images."""
+    """Split a group of equal fingerprints into groups of truly equal images, places in the group."""
     groups: dict[tuple[bytes, ...], list[int]] = {}
     contents = [_contents(array[rows]) for array in events.images.values()]
-    for row, content in zip(rows.tolist(), zip(*contents, strict=True), strict=True):
-        groups.setdefault(content, []).append(row)
+    for place, content in enumerate(zip(*contents, strict=True)):
+        groups.setdefault(content, []).append(place)
     return [tuple(group) for group in groups.values() if len(group) > 1]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -14,8 +15,30 @@ from hitlens.errors import ConfigError, DataError
 from hitlens.events import evaluate_condition
 
 
-def balanced_chances(truth: pl.DataFrame, heads: tuple[Task, ...]) -> NDArray[np.float64]:
-    """Return the chance of each event with which classes are drawn equally often, shape (event,), sum 1.
+@dataclass(frozen=True)
+class Kinds:
+    """Kinds of events that are drawn in chosen shares.
+
+    Attributes:
+        labels: number of the kind of each event, -1 for none, shape (event,).
+        shares: of all draws, by number of the kind, sum 1.
+    """
+
+    labels: NDArray[np.int64]
+    shares: tuple[float, ...]
+
+    @property
+    def chances(self) -> NDArray[np.float64]:
+        """Chance of each event to be drawn, shape (event,), sum 1; events of no kind are never drawn."""
+        chances = np.zeros(len(self.labels))
+        for number, share in enumerate(self.shares):
+            mine = self.labels == number
+            chances[mine] = share / max(1, mine.sum())
+        return chances
+
+
+def balanced_kinds(truth: pl.DataFrame, heads: tuple[Task, ...]) -> Kinds:
+    """Return the classes of the events, each with the same share of the draws.
 
     The classes are those of the first head that classifies; events without one are never drawn.
 
@@ -28,7 +51,7 @@ def balanced_chances(truth: pl.DataFrame, heads: tuple[Task, ...]) -> NDArray[np
 
     Examples:
         >>> task = Task(name="many", kind="binary", meaning="", target="n > 1", class_names=("one", "many"))
-        >>> balanced_chances(pl.DataFrame({"n": [1, 1, 1, 2]}), (task,)).round(3).tolist()
+        >>> balanced_kinds(pl.DataFrame({"n": [1, 1, 1, 2]}), (task,)).chances.round(3).tolist()
         [0.167, 0.167, 0.167, 0.5]
     """
     classifying = [head for head in heads if head.is_classification]
@@ -37,17 +60,14 @@ def balanced_chances(truth: pl.DataFrame, heads: tuple[Task, ...]) -> NDArray[np
         raise ConfigError(f"train.mix = balanced needs a task with classes. Got {names}.")
     target = encode_target(truth, classifying[0])
     labels = np.where(target.defined, target.values[:, 0].astype(np.int64), -1)
-    chances = np.zeros(len(truth))
-    present = [label for label in np.unique(labels) if label >= 0]
-    for label in present:
-        chances[labels == label] = 1 / len(present) / (labels == label).sum()
-    return chances
+    present, numbers = np.unique(labels, return_inverse=True)
+    n_without = int((present < 0).sum())
+    n_present = len(present) - n_without
+    return Kinds(numbers.astype(np.int64) - n_without, (1 / max(1, n_present),) * n_present)
 
 
-def mixed_chances(truth: pl.DataFrame, shares: Mapping[str, float]) -> NDArray[np.float64]:
-    """Return the chance of each event with which kinds of events are drawn in these shares.
-
-    Events of no kind are never drawn. Shape (event,), sum 1.
+def mixed_kinds(truth: pl.DataFrame, shares: Mapping[str, float]) -> Kinds:
+    """Return the kinds of events that conditions name, with their shares.
 
     Args:
         truth: of the training events.
@@ -58,21 +78,21 @@ def mixed_chances(truth: pl.DataFrame, shares: Mapping[str, float]) -> NDArray[n
         DataError: no event fulfils a condition with a share.
 
     Examples:
-        >>> mixed_chances(pl.DataFrame({"mode": [0, 2, 2, 4]}), {"mode = 0": 1, "mode = 2": 1}).tolist()
+        >>> kinds = mixed_kinds(pl.DataFrame({"mode": [0, 2, 2, 4]}), {"mode = 0": 1, "mode = 2": 1})
+        >>> kinds.chances.tolist()
         [0.5, 0.25, 0.25, 0.0]
     """
     total = sum(shares.values())
     if min(shares.values(), default=0) < 0 or not total > 0:
         raise ConfigError(f"train.mix must give shares of 0 or more, one above 0. Got {dict(shares)}.")
-    chances, taken = np.zeros(len(truth)), np.zeros(len(truth), dtype=bool)
-    for condition, share in shares.items():
+    labels = np.full(len(truth), -1, dtype=np.int64)
+    for number, (condition, share) in enumerate(shares.items()):
         fulfilled = evaluate_condition(truth, condition)
-        if (fulfilled & taken).any():
+        if (fulfilled & (labels >= 0)).any():
             raise ConfigError(
                 f"train.mix: some events fulfil '{condition}' and an earlier condition as well."
             )
         if share and not fulfilled.any():
             raise DataError(f"train.mix: no event of the training split fulfils '{condition}'.")
-        taken |= fulfilled
-        chances[fulfilled] = share / total / max(1, fulfilled.sum())
-    return chances
+        labels[fulfilled] = number
+    return Kinds(labels, tuple(share / total for share in shares.values()))

@@ -13,12 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hitlens.datasets.duplicates import find_duplicates
 from hitlens.errors import DataError, LeakageError
-from hitlens.events import Events
+from hitlens.events import EventSource
 
 NAMES = ("train", "validation", "test")
 
 #: Leaks listed in full in an error; the rest is counted.
 _LISTED = 20
+
+#: Events whose keys are text at a time.
+_HASHED = 1 << 16
 
 
 class SplitConfig(BaseModel):
@@ -84,7 +87,7 @@ class Split:
 
 
 def split_events(
-    events: Events, config: SplitConfig, *, key: tuple[str, ...], strata: NDArray[np.int64] | None = None
+    events: EventSource, config: SplitConfig, *, key: tuple[str, ...], strata: NDArray[np.int64] | None = None
 ) -> Split:
     """Deal events out to train, validation and test.
 
@@ -130,7 +133,7 @@ def split_events(
     return Split(train, validation, test, int((~keep).sum()), _hash_keys(events.truth, assignment, key))
 
 
-def duplicate_groups(events: Events, key: tuple[str, ...]) -> list[tuple[int, ...]]:
+def duplicate_groups(events: EventSource, key: tuple[str, ...]) -> list[tuple[int, ...]]:
     """Return groups of positions whose images (not blank) or whose event keys are identical."""
     groups = find_duplicates(events)
     keys = events.truth.select(key)
@@ -246,5 +249,8 @@ def _refuse_leaks(
 
 def _hash_keys(truth: pl.DataFrame, assignment: NDArray[np.int64], key: tuple[str, ...]) -> str:
     named = truth.select(key).with_columns(part=pl.Series(assignment)).sort("part", *key)
-    text = named.select(pl.concat_str(pl.all().cast(pl.String), separator="|"))
-    return hashlib.sha256("\n".join(text.to_series().to_list()).encode()).hexdigest()
+    digest = hashlib.sha256()
+    for number, part in enumerate(named.iter_slices(_HASHED)):
+        text = part.select(pl.concat_str(pl.all().cast(pl.String), separator="|")).to_series()
+        digest.update((("\n" if number else "") + "\n".join(text.to_list())).encode())
+    return digest.hexdigest()

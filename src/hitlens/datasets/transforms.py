@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from hitlens.datasets.pixels import Pixels
 from hitlens.errors import DataError
 
 #: Pixels that are dense at a time while constants are fixed.
 _BLOCK_PIXELS = 1 << 24
 
 Curve = Literal["linear", "log1p", "sqrt", "shape"]
+
+
+class PixelSource(Protocol):
+    """Pixels of one view of all events, in memory or not."""
+
+    def __getitem__(self, rows: torch.Tensor, /) -> torch.Tensor:
+        """Return dense images of the events at these positions."""
+        ...
 
 
 def _shape(pixels: torch.Tensor) -> torch.Tensor:
@@ -56,7 +63,7 @@ class Scaling(BaseModel):
 
 def fit_scaling(
     curve: Curve,
-    pixels: Pixels,
+    pixels: PixelSource,
     rows: NDArray[np.int64],
     normalise: Literal["minmax", "standard"] = "standard",
 ) -> Scaling:
@@ -93,7 +100,7 @@ def fit_scaling(
     return Scaling(curve=curve, offset=mean, scale=float(np.sqrt(max(squares / n - mean**2, 1e-12))))
 
 
-def blocks_of(pixels: Pixels, rows: NDArray[np.int64]) -> Iterator[torch.Tensor]:
+def blocks_of(pixels: PixelSource, rows: NDArray[np.int64]) -> Iterator[torch.Tensor]:
     """Yield dense images of the events at these positions, a bounded number of pixels at a time."""
     n_pixels = max(1, pixels[torch.from_numpy(rows[:1])].numel())
     for part in np.array_split(rows, max(1, len(rows) * n_pixels // _BLOCK_PIXELS)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -179,10 +179,35 @@ class NativeFile:
         Raises:
             FileFormatError: the file is damaged.
         """
+        return Events(self.images(rows), self.truth(rows), self.detector)
+
+    def images(self, rows: slice = slice(None), views: Iterable[str] | None = None) -> dict[str, Images]:
+        """Read images alone, by view.
+
+        Args:
+            rows: which events, without a step.
+            views: names of the views; None for all.
+
+        Raises:
+            FileFormatError: the file is damaged.
+        """
         start, stop = self._bounds(rows)
         with _damage_as_format_error(self.path):
-            images = {view: self._read_view(view, start, stop) for view in self.views}
-        return Events(images, self.truth(slice(start, stop)), self.detector)
+            return {
+                view: self._read_view(view, start, stop) for view in (self.views if views is None else views)
+            }
+
+    @property
+    def image_bytes(self) -> int:
+        """Memory all images take once they are read, bytes."""
+        total = 0
+        for view in self.views:
+            node = self._file["images"][view]
+            if isinstance(node, h5py.Dataset):
+                total += node.size * node.dtype.itemsize
+            else:
+                total += sum(node[part].size * node[part].dtype.itemsize for part in node)
+        return int(total)
 
     def blocks(self, n: int = BATCH) -> Iterator[Events]:
         """Yield all events, at most ``n`` at a time; for files larger than memory.

@@ -12,7 +12,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from hitlens.detector import ReadReport, Task
 from hitlens.errors import RunError
@@ -22,6 +24,7 @@ from hitlens.evaluate.predictions import (
     join_predictions,
     read_predictions,
 )
+from hitlens.events import EventSource
 from hitlens.models.trained import TrainedModel
 from hitlens.workflow.data import BLOCK, OnBadEvent
 from hitlens.workflow.event_ranges import EventRange, event_ranges, file_facts
@@ -164,6 +167,27 @@ def predict_to_file(
     with _passing_parts(works, output) as parts:
         parts.make(SerialPool(), progress)
         return _join(parts, model, model_path, output)
+
+
+def write_event_predictions(
+    model: TrainedModel, events: EventSource, split: NDArray[np.str_], output: Path
+) -> None:
+    """Write the predictions of events, in memory or in their files, a block of them at a time.
+
+    Args:
+        model: a trained model.
+        events: events of its detector.
+        split: name of the split each event is in.
+        output: Parquet file.
+    """
+    with tempfile.TemporaryDirectory(prefix=f".{output.name}.parts-", dir=output.parent) as name:
+        parts, start = [], 0
+        for number, block in enumerate(events.blocks(BLOCK)):
+            parts.append(Path(name) / f"part-{number:06d}.parquet")
+            names = split[start : start + len(block)]
+            predict_events(model, block, names).table.write_parquet(parts[-1])
+            start += len(block)
+        join_predictions(parts, no_predictions(model, {}), output)
 
 
 def predict_part(work: PredictedRange, path: Path) -> PartRecord:

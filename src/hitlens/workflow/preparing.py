@@ -14,21 +14,23 @@ from numpy.typing import NDArray
 
 from hitlens.config import RunConfig
 from hitlens.datasets.augment import Augmentation
-from hitlens.datasets.mix import balanced_chances, mixed_chances
+from hitlens.datasets.mix import Kinds, balanced_kinds, mixed_kinds
 from hitlens.datasets.regions import shown_detector
 from hitlens.datasets.resident import ResidentData
 from hitlens.datasets.splits import NAMES, Split, split_events
+from hitlens.datasets.stored import StoredEvents
+from hitlens.datasets.streaming import StreamedData
 from hitlens.datasets.targets import present_classes, strata_of
 from hitlens.datasets.transforms import fit_scaling
 from hitlens.detector import Detector, ReadReport, Task
 from hitlens.detectors import get_detector
 from hitlens.errors import ConfigError, DataError, choose_from
-from hitlens.events import Events, evaluate_condition
+from hitlens.events import Events, EventSource, evaluate_condition
 from hitlens.models import build_network
 from hitlens.models.preprocessing import Preprocessing, fit_target_scaling
 from hitlens.train.module import TrainingModule
 from hitlens.workflow import runs
-from hitlens.workflow.data import read_events
+from hitlens.workflow.storing import check_conditions, chosen_events, needed_columns, open_events
 
 #: Settings on which the events of a training depend.
 _DECIDES_EVENTS = ("detector", "task", "data", "split", "train.selection", "train.mix")
@@ -44,18 +46,32 @@ class Prepared:
         split: positions in these events, for each split those where some head is defined.
         left_out: number of events left out, by reason.
         checksums: sha256 of each event file, by name.
-        chances: of each training event to be drawn, shape (n,); None shows each once an epoch.
+        kinds: of the training events, drawn in shares; None shows each event once an epoch.
     """
 
     config: RunConfig
     detector: Detector
     task: Task
     heads: tuple[Task, ...]
-    events: Events
+    events: Events | StoredEvents
     split: Split
     left_out: dict[str, int]
     checksums: dict[str, str]
-    chances: NDArray[np.float64] | None = None
+    kinds: Kinds | None = None
+
+    @property
+    def chances(self) -> NDArray[np.float64] | None:
+        """Chance of each training event to be drawn, shape (n,); None shows each once an epoch."""
+        return None if self.kinds is None else self.kinds.chances
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether the images stay in their files."""
+        return isinstance(self.events, StoredEvents)
+
+    def some(self, rows: NDArray[np.int64]) -> Events | StoredEvents:
+        """Return the events at these ascending positions; those in files stay there."""
+        return self.events.select(rows) if isinstance(self.events, Events) else self.events.narrowed(rows)
 
     def check_serves(self, config: RunConfig) -> None:
         """Refuse settings of a run that would start from other events than these.
@@ -93,22 +109,9 @@ def prepare(config: RunConfig) -> Prepared:
     task = detector.task(config.task)
     heads = detector.heads(task)
     report = ReadReport([])
-    events = read_events(
-        [Path(file) for file in config.data.files],
-        detector,
-        layout=config.data.layout or None,
-        on_bad_event=config.data.on_bad_event,
-        options=config.data.options,
-        report=report,
-    )
-    left_out = {"malformed": len(report.skipped)} if report.skipped else {}
-    if config.data.selection:
-        kept = events.filter(config.data.selection)
-        left_out["outside data.selection"] = len(events) - len(kept)
-        events = kept
-    if config.data.max_events:
-        left_out["beyond data.max_events"] = max(0, len(events) - config.data.max_events)
-        events = events.select(slice(0, config.data.max_events))
+    events, left_out = chosen_events(config.data, _open(config, detector, task, report))
+    if report.skipped:
+        left_out = {"malformed": len(report.skipped)} | left_out
     split = split_run(config, events)
     if split.n_dropped:
         left_out["later copies of an event"] = split.n_dropped
@@ -124,13 +127,27 @@ def prepare(config: RunConfig) -> Prepared:
     truth = events.truth[shown]
     heads = tuple(present_classes(truth, head) for head in heads)
     kept_split = Split(shown, parts["validation"], parts["test"], split.n_dropped, split.hash)
-    chances = _chances(config, truth, heads)
+    kinds = _kinds(config, truth, heads)
     counted = {reason: number for reason, number in left_out.items() if number}
     checksums = runs.file_checksums([Path(file) for file in config.data.files])
-    return Prepared(config, detector, task, heads, events, kept_split, counted, checksums, chances)
+    return Prepared(config, detector, task, heads, events, kept_split, counted, checksums, kinds)
 
 
-def split_run(config: RunConfig, events: Events) -> Split:
+def _open(config: RunConfig, detector: Detector, task: Task, report: ReadReport) -> Events | StoredEvents:
+    files = [Path(file) for file in config.data.files]
+    columns = needed_columns(config, detector, task)
+    events = open_events(config.data, detector, files, columns=columns, report=report)
+    if isinstance(events, StoredEvents):
+        if config.train.hard_sampling:
+            raise ConfigError(
+                "train.hard_sampling draws single events, which streaming cannot. Set train.hard_sampling=0, or "
+                "data.memory=resident."
+            )
+        check_conditions(config, events)
+    return events
+
+
+def split_run(config: RunConfig, events: EventSource) -> Split:
     """Deal the events of a run out to its splits, the same way whatever the task.
 
     Raises:
@@ -154,20 +171,25 @@ def _shown(config: RunConfig, truth: pl.DataFrame, rows: NDArray[np.int64]) -> N
     return shown
 
 
-def _chances(config: RunConfig, truth: pl.DataFrame, heads: tuple[Task, ...]) -> NDArray[np.float64] | None:
+def _kinds(config: RunConfig, truth: pl.DataFrame, heads: tuple[Task, ...]) -> Kinds | None:
     mix = config.train.mix
     if isinstance(mix, str):
-        return balanced_chances(truth, heads) if mix == "balanced" else None
-    return mixed_chances(truth, mix)
+        return balanced_kinds(truth, heads) if mix == "balanced" else None
+    return mixed_kinds(truth, mix)
 
 
-def training_data(config: RunConfig, prepared: Prepared) -> ResidentData:
+def training_data(config: RunConfig, prepared: Prepared) -> ResidentData | StreamedData:
     """Return the events of a run, ready to be dealt out in batches."""
     shown_detector(prepared.detector, config.model.regions)
-    return ResidentData.from_events(prepared.events, prepared.detector, prepared.heads, config.model.regions)
+    chosen = (prepared.detector, prepared.heads, config.model.regions)
+    if isinstance(prepared.events, Events):
+        return ResidentData.from_events(prepared.events, *chosen)
+    return StreamedData.from_events(
+        prepared.events, *chosen, shuffle_events=config.data.shuffle_events, kinds=prepared.kinds
+    )
 
 
-def build_module(config: RunConfig, prepared: Prepared, data: ResidentData) -> TrainingModule:
+def build_module(config: RunConfig, prepared: Prepared, data: ResidentData | StreamedData) -> TrainingModule:
     """Return a fresh network with constants fixed on the training split; weights depend on the seed alone."""
     rows = prepared.split.train
     _check_heads(config, prepared.heads)
@@ -235,12 +257,12 @@ def weights_hash(network: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _defined_rows(data: ResidentData, head: Task, rows: NDArray[np.int64]) -> torch.Tensor:
+def _defined_rows(data: ResidentData | StreamedData, head: Task, rows: NDArray[np.int64]) -> torch.Tensor:
     positions = torch.from_numpy(rows)
     return positions[data.defined[head.name][positions]]
 
 
-def _class_weights(data: ResidentData, head: Task, rows: NDArray[np.int64]) -> torch.Tensor:
+def _class_weights(data: ResidentData | StreamedData, head: Task, rows: NDArray[np.int64]) -> torch.Tensor:
     labels = data.targets[head.name][_defined_rows(data, head, rows), 0].long()
     counts = torch.bincount(labels, minlength=len(head.class_names)).clamp(min=1)
     return len(labels) / (len(head.class_names) * counts.float())

@@ -14,7 +14,7 @@ import numpy as np
 from hitlens.config import RunConfig, StudyConfig, dump_config, load_config
 from hitlens.datasets.pixels import view_pixels
 from hitlens.datasets.regions import region_of
-from hitlens.datasets.transforms import blocks_of
+from hitlens.datasets.transforms import PixelSource, blocks_of
 from hitlens.detectors import get_detector
 from hitlens.errors import ConfigError, RunError
 from hitlens.evaluate.predictions import read_predictions
@@ -26,6 +26,7 @@ from hitlens.evaluate.study import (
     evaluate_variants,
     write_study,
 )
+from hitlens.events import Events
 from hitlens.io.atomic import remove, written_whole
 from hitlens.models.preprocessing import Preprocessing
 from hitlens.models.trained import read_card
@@ -167,7 +168,11 @@ def input_histogram(view: str, preprocessing: Preprocessing, prepared: Prepared)
     """
     scalings, regions, rows = preprocessing.scalings[view], preprocessing.regions, prepared.split.train
     shown = prepared.detector.view(view)
-    pixels = view_pixels(prepared.events.images[view], shown, region_of(regions, view))
+    pixels: PixelSource = (
+        view_pixels(prepared.events.images[view], shown, region_of(regions, view))
+        if isinstance(prepared.events, Events)
+        else prepared.events.pixels(shown, region_of(regions, view))
+    )
     low = min(scaling(block).min().item() for block in blocks_of(pixels, rows) for scaling in scalings)
     high = max(scaling(block).max().item() for block in blocks_of(pixels, rows) for scaling in scalings)
     edges = np.linspace(low, high if high > low else low + 1, _N_BINS + 1)
