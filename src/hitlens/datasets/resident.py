@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hitlens.datasets.pixels import Pixels, view_pixels
 from hitlens.datasets.regions import Region, region_of
+from hitlens.datasets.share import Share, share_of
 from hitlens.datasets.targets import encode_target
 from hitlens.detector import Detector, Task
 from hitlens.events import Events
@@ -26,6 +27,7 @@ class Batch:
         defined: by head, where the target has a meaning, shape (event,).
         rows: positions of the events in the resident data, shape (event,).
         weights: of each event in the loss, shape (event,).
+        share: the part of a larger batch that this is; None for a whole one.
     """
 
     images: dict[str, torch.Tensor]
@@ -33,9 +35,21 @@ class Batch:
     defined: dict[str, torch.Tensor]
     rows: torch.Tensor
     weights: torch.Tensor
+    share: Share | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.images.values())))
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the same batch on a device."""
+        return Batch(
+            {name: images.to(device) for name, images in self.images.items()},
+            {name: target.to(device) for name, target in self.targets.items()},
+            {name: defined.to(device) for name, defined in self.defined.items()},
+            self.rows.to(device),
+            self.weights.to(device),
+            self.share,
+        )
 
 
 @dataclass(frozen=True)
@@ -106,6 +120,7 @@ class ResidentLoader:
             where left out. Drawn events are weighted by wanted over chance.
         n_draws: events handed out in one pass, at most all rows unless there are chances; 0 for as many as
             there are rows.
+        shard: of each batch, hand out the share of this process: its number and how many there are.
     """
 
     def __init__(
@@ -119,6 +134,7 @@ class ResidentLoader:
         chances: NDArray[np.float64] | None = None,
         wanted: NDArray[np.float64] | None = None,
         n_draws: int = 0,
+        shard: tuple[int, int] = (0, 1),
     ) -> None:
         self.data = data
         self.rows = torch.from_numpy(np.asarray(rows))
@@ -129,6 +145,7 @@ class ResidentLoader:
             self.n_draws = min(self.n_draws, len(rows))
         self.drop_last = drop_last and self.n_draws >= batch_size
         self.chances = chances
+        self.shard = shard
         self.wanted = np.full(len(rows), 1 / max(1, len(rows))) if wanted is None else wanted
 
     def __len__(self) -> int:
@@ -140,9 +157,12 @@ class ResidentLoader:
         rows = self.rows[order]
         for number in range(len(self)):
             part = slice(number * self.batch_size, (number + 1) * self.batch_size)
-            batch = self.data.take(rows[part])
+            share = share_of(len(rows[part]), self.shard)
+            batch = self.data.take(rows[part][share.rows])
+            if self.shard[1] > 1:
+                batch = replace(batch, share=share)
             if self.chances is not None:
-                drawn = order[part].numpy()
+                drawn = order[part][share.rows].numpy()
                 weights = self.wanted[drawn] / self.chances[drawn]
                 batch = replace(batch, weights=torch.from_numpy(weights).to(batch.weights))
             yield batch

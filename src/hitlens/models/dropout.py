@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from hitlens.datasets.share import Share
 from hitlens.errors import ConfigError
 
 
@@ -13,6 +14,9 @@ class ByteDropout(nn.Module):
 
     The probability is rounded to 1/256, since one random byte decides each value; the scale uses the rounded
     probability, so the mean is exact.
+
+    Where several processes share a batch, each draws for all of it and uses its own part, so that the result
+    is that of one process; `share` must be set before each batch, whose events are the first axis.
 
     Args:
         p: probability to drop a value, from 0 to below 1.
@@ -31,14 +35,18 @@ class ByteDropout(nn.Module):
         if not 0 <= p < 1:
             raise ConfigError(f"dropout must be at least 0 and below 1. Got {p}.")
         self.n_dropped = round(p * 256)
+        self.share: Share | None = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return x with values dropped, same shape and memory layout."""
         if not self.training or self.n_dropped == 0:
             return x
-        n_words = (x.numel() + 7) // 8
+        share = self.share or Share(0, len(x), len(x))
+        n_values = x.numel() // max(1, len(x))  # of one event
+        n_words = (n_values * share.n_events + 7) // 8
         words = torch.empty(n_words, dtype=torch.int64, device=x.device).random_(-(2**63), None)
-        keep = words.view(torch.uint8)[: x.numel()] >= self.n_dropped
+        drawn = words.view(torch.uint8)[n_values * share.start : n_values * share.stop]
+        keep = drawn >= self.n_dropped
         mask = keep.to(x.dtype).mul_(256 / (256 - self.n_dropped))
         return x * mask.as_strided(x.shape, x.stride()) if _is_dense(x) else x * mask.view(x.shape)
 

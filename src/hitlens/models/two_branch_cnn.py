@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from hitlens.detector import View
+from hitlens.models.dropout import ByteDropout
 from hitlens.models.keras_defaults import initialise_like_keras
 
 
@@ -59,7 +60,7 @@ class TwoBranchCnn(nn.Module):
             for _ in config.features:
                 rows, cols = -(-rows // 2), -(-cols // 2)
             n_flat += config.features[-1] * rows * cols
-        self.hidden = nn.Sequential(nn.Linear(n_flat, config.hidden), nn.ReLU(), nn.Dropout(config.dropout))
+        self.hidden = nn.Sequential(nn.Linear(n_flat, config.hidden), nn.ReLU(), ByteDropout(config.dropout))
         self.output = nn.Linear(config.hidden, n_outputs)
         self.apply(initialise_like_keras)
 

@@ -8,6 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from hitlens.datasets.resident import Batch, ResidentData, ResidentLoader
+from hitlens.datasets.share import share_of
+from hitlens.datasets.shuffling import Shuffle
+from hitlens.datasets.streaming import OrderedLoader, StreamedData, StreamingLoader
 from hitlens.train.config import TrainConfig
 
 #: Events a batch where no gradient is needed.
@@ -15,34 +18,53 @@ _VALIDATION_BATCH = 2048
 
 
 class ResidentDataModule(lightning.LightningDataModule):
-    """Hands Lightning one epoch at a time; the order of each epoch depends on seed and epoch number alone."""
+    """Hands Lightning one epoch at a time; the order of each epoch depends on seed and epoch number alone.
+
+    Args:
+        data: all events, in memory or in their files; every process has them all.
+        train: positions of the training split.
+        validation: positions of the validation split.
+        config: settings of training.
+        wanted: chance of each training event to be drawn, shape (n,), sum 1; None shows each once an epoch.
+        shard: number of this process and how many there are: it takes its share of each training batch, and
+            of the validation split.
+    """
 
     def __init__(
         self,
-        data: ResidentData,
+        data: ResidentData | StreamedData,
         train: NDArray[np.int64],
         validation: NDArray[np.int64],
         config: TrainConfig,
         wanted: NDArray[np.float64] | None = None,
+        shard: tuple[int, int] = (0, 1),
     ) -> None:
         super().__init__()
         self.data = data
         self.rows = {"train": train, "validation": validation}
         self.config = config
         self.wanted = wanted
+        self.shard = shard
+        self._shuffle: Shuffle | None = None
 
     def setup(self, stage: str) -> None:
-        """Move the data to the device once."""
-        if self.trainer is not None:
+        """Move resident data to the device once."""
+        if self.trainer is not None and isinstance(self.data, ResidentData):
             self.data = self.data.to(self.trainer.strategy.root_device)
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Return the batch as it is: resident data already lie on the device."""
-        return batch
+        """Return the batch on the device, where resident data already lie."""
+        return batch if isinstance(self.data, ResidentData) else batch.to(device)
 
-    def train_dataloader(self) -> ResidentLoader:
+    def train_dataloader(self) -> ResidentLoader | StreamingLoader:
         """Return this epoch's shuffled batches."""
         epoch = 0 if self.trainer is None else self.trainer.current_epoch
+        if isinstance(self.data, StreamedData):
+            if self._shuffle is None:
+                self._shuffle = self.data.shuffle(
+                    self.rows["train"], self.config.batch_size, self.config.draws, self.config.seed
+                )
+            return StreamingLoader(self.data, self._shuffle, epoch, shard=self.shard)
         return ResidentLoader(
             self.data,
             self.rows["train"],
@@ -52,6 +74,7 @@ class ResidentDataModule(lightning.LightningDataModule):
             chances=self._chances(),
             wanted=self.wanted,
             n_draws=self.config.draws,
+            shard=self.shard,
         )
 
     def _chances(self) -> NDArray[np.float64] | None:
@@ -62,9 +85,13 @@ class ResidentDataModule(lightning.LightningDataModule):
             return self.wanted
         return draw_chances(known.cpu().numpy(), self.rows["train"], share, self.wanted)  # type: ignore[operator]
 
-    def val_dataloader(self) -> ResidentLoader:
-        """Return the validation split in order."""
-        return ResidentLoader(self.data, self.rows["validation"], _VALIDATION_BATCH)
+    def val_dataloader(self) -> ResidentLoader | OrderedLoader:
+        """Return the validation split in order; of several processes, each has a part without gaps."""
+        rows = self.rows["validation"]
+        own = rows[share_of(len(rows), self.shard).rows]
+        if isinstance(self.data, StreamedData):
+            return OrderedLoader(self.data, own, _VALIDATION_BATCH)
+        return ResidentLoader(self.data, own, _VALIDATION_BATCH)
 
 
 def draw_chances(

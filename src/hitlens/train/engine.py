@@ -6,7 +6,7 @@ import logging
 import signal
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -20,10 +20,19 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 
 from hitlens.datasets.resident import ResidentData
+from hitlens.datasets.streaming import StreamedData
 from hitlens.errors import RunError
+from hitlens.models.global_norm import normalised_together
 from hitlens.train.callbacks import History, KeepFew, moving_average, read_history
 from hitlens.train.config import TrainConfig
 from hitlens.train.data_module import ResidentDataModule
+from hitlens.train.distributed import (
+    EndTogether,
+    connected,
+    device_type,
+    said_by_first,
+    trainer_settings,
+)
 from hitlens.train.hardware import keep_freed_memory, resolve_precision
 from hitlens.train.module import TrainingModule
 from hitlens.train.scores import monitored
@@ -57,7 +66,7 @@ class TrainingResult:
 
 def run_training(
     module: TrainingModule,
-    data: ResidentData,
+    data: ResidentData | StreamedData,
     train: NDArray[np.int64],
     validation: NDArray[np.int64],
     folder: Path,
@@ -69,6 +78,9 @@ def run_training(
     loggers: Sequence[Logger] = (),
 ) -> TrainingResult:
     """Train until the last epoch, an early stop or Ctrl-C; leave one epoch's weights in the module.
+
+    Processes connected by `hitlens.train.processes.started_together` train together; the kept weights are in
+    the first one's module, what is returned is the same for all.
 
     Args:
         module: network and everything a step needs; changed in place.
@@ -87,7 +99,8 @@ def run_training(
     """
     keep_freed_memory()
     config = module.config
-    precision = resolve_precision(config.precision, config.accelerator)
+    processes = connected()
+    precision = said_by_first(resolve_precision(config.precision, config.accelerator))
     monitor, mode = monitored(module.heads, config.monitor)
     checkpoints = ModelCheckpoint(
         dirpath=folder / "checkpoints",
@@ -98,9 +111,11 @@ def run_training(
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    last = _last_checkpoint(folder) if resume else None
+    last = said_by_first(_last_checkpoint(folder) if resume and processes.is_first else None)
     watching = [] if watch is None else [Watching(watch, monitor)]
-    with _quiet_lightning():
+    several = processes.n_processes > 1
+    together = normalised_together(module.network, device_type(config)) if several else nullcontext()
+    with _quiet_lightning(), together:
         trainer = _trainer(
             config,
             precision,
@@ -108,18 +123,19 @@ def run_training(
             progress,
             loggers,
         )
-        interrupted = _fit(trainer, module, ResidentDataModule(data, train, validation, config, wanted), last)
+        shard = (processes.rank, processes.n_processes)
+        dealt = ResidentDataModule(data, train, validation, config, wanted, shard)
+        interrupted = _fit(trainer, module, dealt, last)
     if not checkpoints.best_model_path:
         raise RunError(
             f"Training was interrupted before its first epoch was complete; {folder} holds no model."
         )
-    kept = Path(checkpoints.best_model_path) if config.keep == "best" else _last_checkpoint(folder)
-    best = torch.load(kept, weights_only=True)  # type: ignore[arg-type]
-    module.load_state_dict(best["state_dict"])
-    scores = {int(row["epoch"]): float(row["val_metric"]) for row in read_history(folder / "history.csv")}
+    best_epoch, best_score = said_by_first(
+        _keep_weights(module, folder, Path(checkpoints.best_model_path)) if processes.is_first else (0, 0.0)
+    )
     return TrainingResult(
-        best_epoch=int(best["epoch"]),
-        best_score=scores.get(int(best["epoch"]), float("nan")),
+        best_epoch=best_epoch,
+        best_score=best_score,
         monitor=monitor,
         n_epochs=trainer.current_epoch,
         interrupted=interrupted,
@@ -128,12 +144,24 @@ def run_training(
     )
 
 
+def _keep_weights(module: TrainingModule, folder: Path, best: Path) -> tuple[int, float]:
+    """Load the weights of the best or the last epoch, as the settings say; return epoch and score."""
+    kept = best if module.config.keep == "best" else _last_checkpoint(folder)
+    checkpoint = torch.load(kept, weights_only=True)  # type: ignore[arg-type]
+    module.load_state_dict(checkpoint["state_dict"])
+    scores = {int(row["epoch"]): float(row["val_metric"]) for row in read_history(folder / "history.csv")}
+    epoch = int(checkpoint["epoch"])
+    return epoch, scores.get(epoch, float("nan"))
+
+
 def _callbacks(config: TrainConfig, folder: Path, monitor: str, mode: str) -> list[Callback]:
     callbacks: list[Callback] = [History(folder / "history.csv", monitor)]
     if config.ema_decay:
         callbacks.append(moving_average(config.ema_decay))
     if config.patience:
         callbacks.append(EarlyStopping(monitor, mode=mode, patience=config.patience))
+    if connected().n_processes > 1:
+        callbacks.append(EndTogether())
     return callbacks
 
 
@@ -146,13 +174,13 @@ def _trainer(
 ) -> lightning.Trainer:
     return lightning.Trainer(
         max_epochs=config.epochs,
-        accelerator=config.accelerator,
-        devices=1,
+        **trainer_settings(config),
         precision=precision,
         callbacks=callbacks,
         reload_dataloaders_every_n_epochs=1,
         num_sanity_val_steps=0,
         logger=list(loggers) or False,
+        log_every_n_steps=0,  # loggers are told of epochs, by History
         enable_model_summary=False,
         enable_progress_bar=progress,
     )
@@ -169,7 +197,8 @@ def _fit(
         # Lightning ends the process on Ctrl-C after a clean shutdown; we still want to write the model.
         if not trainer.interrupted:
             raise
-        signal.signal(signal.SIGINT, handler)
+        if connected().n_processes == 1:  # launchers send the signal to all, and again
+            signal.signal(signal.SIGINT, handler)
         return True
     return False
 
@@ -186,6 +215,8 @@ def _quiet_lightning() -> Iterator[None]:
             warnings.filterwarnings("ignore", message=".*LeafSpec.*")
             # A callback says that it restores averaged weights; that is what a resume is for.
             warnings.filterwarnings("ignore", message=".*WeightAveraging.*")
+            # Scores are the same in all processes.
+            warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
             # Checkpoints of the interrupted part are wanted where they are.
             warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
             yield

@@ -13,15 +13,21 @@ from torch import nn
 
 from hitlens.datasets.augment import Augmentation
 from hitlens.datasets.resident import Batch
+from hitlens.datasets.share import Share
 from hitlens.detector import Task
+from hitlens.models.dropout import ByteDropout
 from hitlens.models.preprocessing import Preprocessing, in_fast_layout, split_outputs
 from hitlens.train.config import TrainConfig
+from hitlens.train.distributed import connected, gathered, said_by_first, summed
 from hitlens.train.losses import event_losses, relative_loss
 from hitlens.train.scores import validation_scores
 
 
 class TrainingModule(lightning.LightningModule):
     """A network with all that one step of training needs; data stay outside.
+
+    Several processes may share each batch. All draw for the whole of it and sum over all of it, so that each
+    step is that of one process to rounding.
 
     Args:
         network: raw outputs of all heads from scaled images.
@@ -51,9 +57,12 @@ class TrainingModule(lightning.LightningModule):
         #: Last loss of each event by its position in the resident data; NaN before it was drawn.
         self.last_losses = torch.empty(0)
         self._train_losses: list[torch.Tensor] = []
+        #: Rows and losses of each share of this epoch, where there are several processes.
+        self._shown: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._validation: list[tuple[Batch, torch.Tensor]] = []
         #: Learned weights: the loss of a head counts exp(-s), and s is added.
-        self.log_variances = nn.Parameter(torch.zeros(len(heads) if config.task_weights == "learned" else 0))
+        learned = config.task_weights == "learned"
+        self.log_variances = nn.Parameter(torch.zeros(len(heads) if learned else 0), requires_grad=learned)
 
     def on_train_epoch_start(self) -> None:
         """Seed dropout and augmentation by epoch: a resumed run draws what an unbroken one would."""
@@ -61,20 +70,25 @@ class TrainingModule(lightning.LightningModule):
         self._train_losses.clear()
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
-        """Return the mean loss of a batch."""
+        """Return the mean loss of a batch; of a share, what its mean over the processes is that of."""
+        share = batch.share or Share(0, len(batch), len(batch))
         images, targets = batch.images, batch.targets
+        for layer in self._dropouts:
+            layer.share = share
         if self.augmentation is not None:
-            number = self.augmentation.draw(len(batch), self.device)
+            number = self.augmentation.draw(share.n_events, self.device)[share.rows]
             images = {view: self.augmentation.images(view, pixels, number) for view, pixels in images.items()}
             targets = {
                 head.name: self.augmentation.target(head, targets[head.name], number) for head in self.heads
             }
         outputs = self.network(self._scaled(images))
-        losses, per_event = self._losses(outputs, targets, batch.defined, batch.weights)
+        losses, per_event = self._losses(outputs, targets, batch.defined, batch.weights, batch.share)
         loss = self._weighted(losses)
         self._train_losses.append(loss.detach())
         if self.config.hard_sampling:
-            self._remember(batch.rows, per_event.detach())
+            self._shown.append((batch.rows, per_event.detach()))
+            if batch.share is None:
+                self.remember_losses()
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -84,10 +98,20 @@ class TrainingModule(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the loss and the scores of every head over the whole validation split."""
-        outputs = torch.cat([part for _, part in self._validation])
-        targets = {h.name: torch.cat([b.targets[h.name] for b, _ in self._validation]) for h in self.heads}
-        defined = {h.name: torch.cat([b.defined[h.name] for b, _ in self._validation]) for h in self.heads}
+        outputs = gathered(torch.cat([part for _, part in self._validation]))
+        seen = [batch for batch, _ in self._validation]
+        targets = {h.name: gathered(torch.cat([b.targets[h.name] for b in seen])) for h in self.heads}
+        defined = {h.name: gathered(torch.cat([b.defined[h.name] for b in seen])) for h in self.heads}
         self._validation.clear()
+        # Machines may differ in rounding; what is decided by the scores must not.
+        scores = self._scores(outputs, targets, defined) if connected().is_first else {}
+        # Loggers get them by epoch, not by step, from History.
+        self.log_dict(said_by_first(scores), logger=False)
+
+    def _scores(
+        self, outputs: torch.Tensor, targets: dict[str, torch.Tensor], defined: dict[str, torch.Tensor]
+    ) -> dict[str, float]:
+        """Loss and scores of every head over these events."""
         losses, _ = self._losses(outputs, targets, defined, outputs.new_ones(len(outputs)))
         # Learned weights change from epoch to epoch; the score that chooses the best one must not.
         scores = {"val_loss": (losses * self._fixed_weights(losses)).sum().item()}
@@ -97,17 +121,26 @@ class TrainingModule(lightning.LightningModule):
             found = validation_scores(head, values, targets[head.name][rows], self.preprocessing)
             prefix = f"val_{head.name}_" if len(self.heads) > 1 else "val_"
             scores |= {prefix + name: value for name, value in found.items()}
-        self.log_dict(scores)
+        return scores
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Limit the gradient's norm; Lightning's own clipping refuses fused optimisers."""
         if self.config.gradient_clip:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_clip)
 
+    def on_train_epoch_end(self) -> None:
+        """Learn of the losses of events that other processes had."""
+        self.remember_losses()
+
     @property
     def train_loss(self) -> float:
-        """Mean loss over the batches of this epoch so far."""
-        return torch.stack(self._train_losses).float().mean().item()
+        """Mean loss over the batches of this epoch so far; all processes must ask for it."""
+        losses = torch.stack(self._train_losses).float()
+        return (summed(losses) / connected().n_processes).mean().item()
+
+    @property
+    def _dropouts(self) -> list[ByteDropout]:
+        return [layer for layer in self.network.modules() if isinstance(layer, ByteDropout)]
 
     @property
     def task_weights(self) -> dict[str, float]:
@@ -150,12 +183,22 @@ class TrainingModule(lightning.LightningModule):
     def _scaled(self, images: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         return {view: self.preprocessing.images(view, pixels) for view, pixels in images.items()}
 
-    def _remember(self, rows: torch.Tensor, losses: torch.Tensor) -> None:
-        highest = int(rows.max()) + 1
+    def remember_losses(self) -> None:
+        """Write down the last loss of each event shown since the last call; all processes must call it.
+
+        Needed before a checkpoint is written where processes share batches.
+        """
+        shown, self._shown = self._shown, []
+        if not shown:
+            return
+        rows = _by_step([rows for rows, _ in shown])
+        losses = _by_step([losses for _, losses in shown])
+        highest = int(torch.cat(rows).max()) + 1
         if len(self.last_losses) < highest:
-            unknown = losses.new_full((highest - len(self.last_losses),), torch.nan)
-            self.last_losses = torch.cat([self.last_losses.to(losses), unknown])
-        self.last_losses[rows] = losses
+            unknown = losses[0].new_full((highest - len(self.last_losses),), torch.nan)
+            self.last_losses = torch.cat([self.last_losses.to(losses[0]), unknown])
+        for of_step, values in zip(rows, losses, strict=True):  # of an event shown twice the last one counts
+            self.last_losses[of_step] = values
 
     def _losses(
         self,
@@ -163,15 +206,24 @@ class TrainingModule(lightning.LightningModule):
         targets: dict[str, torch.Tensor],
         defined: dict[str, torch.Tensor],
         weights: torch.Tensor,
+        share: Share | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weighted mean loss of each head where it is defined, shape (head,); and the sum by event."""
-        means, per_event = [], outputs.new_zeros(len(outputs))
+        """Weighted mean loss of each head where it is defined, shape (head,); and the sum by event.
+
+        Of a share of a batch, what the average over the processes is the mean over the whole batch of: their
+        gradients are averaged too.
+        """
+        sums, counts, per_event = [], [], outputs.new_zeros(len(outputs))
         for head, raw in zip(self.heads, split_outputs(self.heads, outputs).values(), strict=True):
             losses = self._head_losses(head, raw, targets[head.name])
             mask = defined[head.name].to(losses.dtype)
-            means.append((losses * mask * weights).sum() / (mask * weights).sum().clamp(min=1e-6))
+            sums.append((losses * mask * weights).sum())
+            counts.append((mask * weights).sum())
             per_event = per_event + losses * mask
-        return torch.stack(means), per_event
+        n_defined = torch.stack(counts)
+        if share is not None:
+            n_defined = summed(n_defined) / connected().n_processes
+        return torch.stack(sums) / n_defined.clamp(min=1e-6), per_event
 
     def _head_losses(self, head: Task, raw: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Loss of each event for one head, shape (event,)."""
@@ -200,6 +252,18 @@ class TrainingModule(lightning.LightningModule):
         if self.config.task_weights == "learned":
             return (losses * (-self.log_variances).exp() + self.log_variances).sum()
         return (losses * self._fixed_weights(losses)).sum()
+
+
+def _by_step(shares: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Whole batches from this process' shares of them, in the order of the steps."""
+    lengths = torch.tensor([len(share) for share in shares])
+    n_processes = connected().n_processes
+    if n_processes == 1:
+        return shares
+    by_process = gathered(lengths).view(n_processes, -1)  # (process, step)
+    parts = gathered(torch.cat(shares)).split(by_process.flatten().tolist())
+    n_steps = len(shares)
+    return [torch.cat(parts[step::n_steps]) for step in range(n_steps)]
 
 
 def rate_factor(step: int, n_steps: int, n_warmup: int, schedule: str) -> float:

@@ -7,12 +7,16 @@ from collections.abc import Callable
 import pytorch_lightning as lightning
 from pytorch_lightning.callbacks import Callback
 
+from hitlens.train.distributed import connected, said_by_first
+
 #: Told of each complete epoch, counted from 0, and its monitored score; True ends the training there.
 Watch = Callable[[int, float], bool]
 
 
 class Watching(Callback):
     """Tells a watch of every epoch, and ends the training when it asks for that.
+
+    Of several processes the first one tells it.
 
     Args:
         watch: told of every epoch.
@@ -27,5 +31,6 @@ class Watching(Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Tell the score of the epoch that is over."""
-        if self.watch(trainer.current_epoch, float(trainer.callback_metrics[self.monitor])):
+        score = float(trainer.callback_metrics[self.monitor])
+        if said_by_first(connected().is_first and self.watch(trainer.current_epoch, score)):
             self.stopped = trainer.should_stop = True
