@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Generator, Iterable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -26,42 +26,56 @@ def prefetched(items: Iterable[T], n_ahead: int = 1) -> Generator[T, None, None]
         >>> list(prefetched(n * n for n in range(4)))
         [0, 1, 4, 9]
     """
-    waiting: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(n_ahead)
-    stopped = threading.Event()
-    end: tuple[None, BaseException | None] = (None, StopIteration())
-
-    def put(item: tuple[T | None, BaseException | None]) -> bool:
-        while not stopped.is_set():
-            try:
-                waiting.put(item, timeout=_PATIENCE)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def work() -> None:
-        made = iter(items)
-        try:
-            for item in made:
-                if not put((item, None)):
-                    return
-            put(end)
-        except BaseException as error:
-            put((None, error))
-        finally:
-            if hasattr(made, "close"):
-                made.close()
-
-    thread = threading.Thread(target=work, name="prefetch", daemon=True)
+    ahead = _Ahead(items, n_ahead)
+    thread = threading.Thread(target=ahead.work, name="prefetch", daemon=True)
     thread.start()
     try:
-        while True:
-            item, error = waiting.get()
-            if isinstance(error, StopIteration):
-                return
-            if error is not None:
-                raise error
-            yield item  # type: ignore[misc]
+        while (item := ahead.waiting.get()) is not None:
+            if isinstance(item, _Failure):
+                raise item.error
+            yield item.value
     finally:
-        stopped.set()
+        ahead.stopped.set()
         thread.join()
+
+
+class _Made(Generic[T]):
+    def __init__(self, value: T) -> None:
+        self.value = value
+
+
+class _Failure:
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+class _Ahead(Generic[T]):
+    """What the thread does; None in the queue is the end."""
+
+    def __init__(self, items: Iterable[T], n_ahead: int) -> None:
+        self.items = items
+        self.waiting: queue.Queue[_Made[T] | _Failure | None] = queue.Queue(n_ahead)
+        self.stopped = threading.Event()
+
+    def work(self) -> None:
+        """Make items until there are none, or nobody takes them."""
+        made = iter(self.items)
+        try:
+            for item in made:
+                self._put(_Made(item))
+                if self.stopped.is_set():
+                    return
+            self._put(None)
+        except BaseException as error:
+            self._put(_Failure(error))
+        finally:
+            if isinstance(made, Generator):
+                made.close()
+
+    def _put(self, item: _Made[T] | _Failure | None) -> None:
+        while not self.stopped.is_set():
+            try:
+                self.waiting.put(item, timeout=_PATIENCE)
+                return
+            except queue.Full:
+                continue

@@ -146,16 +146,27 @@ class ResidentLoader:
         self.drop_last = drop_last and self.n_draws >= batch_size
         self.chances = chances
         self.shard = shard
+        self._start, self._n_handed = 0, 0
         self.wanted = np.full(len(rows), 1 / max(1, len(rows))) if wanted is None else wanted
 
     def __len__(self) -> int:
         n = self.n_draws
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
 
+    def state_dict(self) -> dict[str, int]:
+        """Return how many batches were handed out."""
+        return {"n_batches": self._n_handed}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Let the next pass begin after so many batches."""
+        self._start = state["n_batches"]
+
     def __iter__(self) -> Iterator[Batch]:
         order = self._order()
         rows = self.rows[order]
-        for number in range(len(self)):
+        first, self._start = self._start, 0
+        for number in range(first, len(self)):
+            self._n_handed = number + 1
             part = slice(number * self.batch_size, (number + 1) * self.batch_size)
             share = share_of(len(rows[part]), self.shard)
             batch = self.data.take(rows[part][share.rows])

@@ -1,10 +1,10 @@
 """The order in which streamed events are shown: blocks at random, dealt to lanes, shuffled within pools.
 
 An epoch is a function of seed and number alone. The training events of each kind stand in blocks of
-neighbours in their files. Passes over the kind go through its blocks in random order, the files interleaved in
-proportion to their size, so that files of single classes mix. The events of an epoch, cut from the passes, are
-dealt to lanes, each an equal share, in the order of the blocks; a lane collects so many events as its part of
-the pool holds, shuffles them and hands them out. Every batch takes as many events from each lane. A process
+neighbours in their files. Passes over the kind go through its blocks in random order, the files interleaved
+in proportion to their size, so that files of single classes mix. The events of an epoch, cut from the passes,
+are dealt to lanes, each an equal share, in the order of the blocks; a lane collects so many events as its part
+of the pool holds, shuffles them and hands them out. Every batch takes as many events from each lane. A process
 that owns some of the lanes so reads its own blocks only, and the batches are the same however many processes
 share the work.
 """
@@ -69,7 +69,8 @@ class Shuffle:
         seed: of the order.
 
     Examples:
-        >>> shuffle = Shuffle([Kind(np.arange(64))], np.arange(0, 65, 4), np.zeros(16, int), 8, 64, 32, seed=1)
+        >>> kinds, edges, files = [Kind(np.arange(64))], np.arange(0, 65, 4), np.zeros(16, int)
+        >>> shuffle = Shuffle(kinds, edges, files, 8, 64, 32, seed=1)
         >>> batches = shuffle.batches(0)
         >>> len(batches), sorted(np.concatenate(batches).tolist()) == list(range(64))
         (8, True)

@@ -1,4 +1,4 @@
-"""Events that stay in their native files: the truth a run needs in memory, images read when they are asked for."""
+"""Events that stay in their native files: truth in memory, images read when they are asked for."""
 
 from __future__ import annotations
 

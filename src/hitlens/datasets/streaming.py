@@ -151,21 +151,21 @@ class StreamingLoader:
         self.lanes = shuffle.lanes_of(shard)
         n_events = min(shuffle.batch_size, shuffle.n_draws)
         self._share = share_of(n_events, shard) if shard[1] > 1 else None
-        self._start = 0
+        self._start, self._n_handed = 0, 0
 
     def __len__(self) -> int:
         return self.shuffle.n_batches
 
     def state_dict(self) -> dict[str, int]:
         """Return how many batches were handed out."""
-        return {"n_batches": self._start}
+        return {"n_batches": self._n_handed}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on after so many batches."""
+        """Let the next pass begin after so many batches."""
         self._start = state["n_batches"]
 
     def __iter__(self) -> Iterator[Batch]:
-        first = self._start
+        first, self._start = self._start, 0
         pools = [
             pool
             for pool in self.shuffle.pools(self.epoch, self.lanes)
@@ -180,7 +180,7 @@ class StreamingLoader:
                     pool, pixels = next(ready)
                     held[pool.lane] = (pool, pixels)
                     n_read += 1
-                self._start = number + 1
+                self._n_handed = number + 1
                 yield self._batch([held[lane] for lane in self.lanes], number)
         finally:
             ready.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import numpy as np
 import pytorch_lightning as lightning
 import torch
@@ -46,6 +48,9 @@ class ResidentDataModule(lightning.LightningDataModule):
         self.wanted = wanted
         self.shard = shard
         self._shuffle: Shuffle | None = None
+        #: Losses by which this epoch's events are drawn, with its number; what a checkpoint within it held.
+        self._known: tuple[int, torch.Tensor] = (-1, torch.empty(0))
+        self._restored: tuple[int, torch.Tensor] = (-1, torch.empty(0))
 
     def setup(self, stage: str) -> None:
         """Move resident data to the device once."""
@@ -71,19 +76,35 @@ class ResidentDataModule(lightning.LightningDataModule):
             self.config.batch_size,
             shuffle_seed=(self.config.seed, epoch),
             drop_last=True,
-            chances=self._chances(),
+            chances=self._chances(epoch),
             wanted=self.wanted,
             n_draws=self.config.draws,
             shard=self.shard,
         )
 
-    def _chances(self) -> NDArray[np.float64] | None:
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the draws of this epoch depend on, where they depend on more than its number."""
+        epoch, losses = self._known
+        return {"epoch": epoch, "losses": losses} if self.config.hard_sampling else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Draw the events of an epoch that is gone on with as they were drawn."""
+        self._restored = (state_dict["epoch"], state_dict["losses"])
+
+    def _chances(self, epoch: int) -> NDArray[np.float64] | None:
         """Chance of each training event in this epoch; None where every event is shown once."""
         share = self.config.hard_sampling
-        known = torch.empty(0) if self.trainer is None else self.trainer.lightning_module.last_losses
-        if not share or len(known) == 0:  # type: ignore[arg-type]
+        if not share:
             return self.wanted
-        return draw_chances(known.cpu().numpy(), self.rows["train"], share, self.wanted)  # type: ignore[operator]
+        if self._restored[0] == epoch:
+            self._known = self._restored
+        else:
+            known = torch.empty(0) if self.trainer is None else self.trainer.lightning_module.last_losses
+            self._known = (epoch, cast(torch.Tensor, known).detach().cpu().clone())
+        losses = self._known[1]
+        if len(losses) == 0:
+            return self.wanted
+        return draw_chances(losses.numpy(), self.rows["train"], share, self.wanted)
 
     def val_dataloader(self) -> ResidentLoader | OrderedLoader:
         """Return the validation split in order; of several processes, each has a part without gaps."""

@@ -55,9 +55,7 @@ def open_events(
             report=report,
         )
     if data.options:
-        raise ConfigError(
-            f"Native files, which are streamed, have no options. Got {', '.join(data.options)}."
-        )
+        raise ConfigError(f"Native files, which are streamed, have no options. Got {sorted(data.options)}.")
     if len({file.resolve() for file in files}) < len(files):
         raise ConfigError("data.files: a file is given twice, so its events would be counted twice.")
     return open_stored(files, detector, None if columns is None else sorted(set(columns)))
