@@ -27,6 +27,7 @@ PACKAGES = (
     "train",
     "evaluate",
     "metrics",
+    "tune",
     "report",
     "settings",
     "errors",
@@ -124,8 +125,12 @@ def recipe_keys_page() -> str:
     """Return every key a recipe may have, section by section, with its meaning and default."""
     from hitlens.config import RunConfig
     from hitlens.models import MODELS
+    from hitlens.tune.config import FinalistsConfig, LongerConfig, SearchConfig
 
     parts = [*_section("", RunConfig)]
+    of_a_search = {"search": SearchConfig, "finalists": FinalistsConfig, "longer": LongerConfig}
+    for section, model in of_a_search.items():
+        parts += _section(f"{section}.", model, f"`{section}` of a search")
     for name, architecture in MODELS.items():
         title = f"`model.settings` of `{name}`"
         summary = (architecture.network.__module__, architecture.network.__doc__)

@@ -16,7 +16,7 @@ from hitlens.models import build_network
 @pytest.mark.parametrize("name", list_recipes())
 def test_every_shipped_recipe_describes_a_network_that_can_be_built(name: str) -> None:
     config = load_config(name)
-    for run in config.run_configs().values() if isinstance(config, StudyConfig) else [config]:
+    for run in [config] if isinstance(config, RunConfig) else config.run_configs().values():
         detector = get_detector(run.detector)
         heads = detector.heads(detector.task(run.task))
         n_outputs = sum(head.n_outputs for head in heads)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from hitlens.datasets.regions import Region
 from hitlens.datasets.splits import SplitConfig
 from hitlens.datasets.transforms import Curve
-from hitlens.errors import NotFoundError, choose_from
+from hitlens.errors import ConfigError, HitlensError, NotFoundError, choose_from
 from hitlens.evaluate.config import EvaluateConfig
 from hitlens.models import MODELS, check_settings
 from hitlens.models.preprocessing import TargetCurve
@@ -147,8 +147,8 @@ class TuneConfig(BaseModel):
     def _fits_together(self) -> TuneConfig:
         if self.base.train.seed in self.finalists.seeds:
             raise ValueError(
-                f"finalists.seeds has {self.base.train.seed}, the seed of the search itself (base.train.seed). "
-                "Give other ones."
+                f"finalists.seeds has {self.base.train.seed}, the seed of the search itself "
+                "(base.train.seed). Give other ones."
             )
         searched = "train.epochs" in self.search.space
         if self.longer.epochs and not searched and self.longer.epochs <= self.base.train.epochs:
@@ -178,20 +178,25 @@ class TuneConfig(BaseModel):
         """
         content = merged(self.base.model_dump(mode="json"), values)
         content = merged(content, {key.replace("__", "."): value for key, value in changes.items()})
-        named = ", ".join(f"{path} = {value}" for path, value in values.items())
-        return _validated(content, f"search.space ({named})")
+        return _validated(content, f"search.space ({_named(values)})")
 
-    def check_space(self) -> None:
-        """Validate the settings of every point of a grid, else every choice and both ends of every range.
+    def run_configs(self) -> dict[str, RunConfig]:
+        """Return the settings of every point of a grid, else of every choice and both ends of every range.
 
         Raises:
             ConfigError: a path is wrong, or a value out of range.
         """
-        parameters = self.parameters()
         points = grid_points if self.search.method == "grid" else probes
-        for values in points(parameters):
+        found = {}
+        for values in points(self.parameters()):
             config = self.run_config(values)
-            check_settings(config.model.name, config.model.settings)
+            named = _named(values)
+            try:
+                check_settings(config.model.name, config.model.settings)
+            except HitlensError as error:
+                raise ConfigError(f"search.space ({named}): {error}") from None
+            found[named] = config
+        return found
 
     def _own_settings(self) -> dict[str, Any]:
         """Return the kinds of the settings of the network, or of all networks that are searched."""
@@ -201,6 +206,10 @@ class TuneConfig(BaseModel):
             own = MODELS[name].config.model_fields if name in MODELS else {}
             found |= {key: field.annotation for key, field in own.items()}
         return found
+
+
+def _named(values: Mapping[str, Value]) -> str:
+    return ", ".join(f"{path} = {value}" for path, value in values.items())
 
 
 #: What a recipe may describe.
@@ -251,10 +260,8 @@ def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
         recipe = kind(**content)
     except ValidationError as error:
         raise explain(error, kind, str(source)) from None
-    if isinstance(recipe, StudyConfig):
+    if not isinstance(recipe, RunConfig):
         recipe.run_configs()
-    if isinstance(recipe, TuneConfig):
-        recipe.check_space()
     return recipe
 
 

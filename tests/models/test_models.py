@@ -105,7 +105,7 @@ def test_unknown_names_are_refused_with_the_nearest() -> None:
         build_network("plain_cn", {}, (SQUARE,), 1, 1)
     with pytest.raises(ConfigError, match="Did you mean 'dropout'"):
         build_network("plain_cnn", {"dropuot": 0.1}, (SQUARE,), 1, 1)
-    with pytest.raises(ConfigError, match=r"model\.dropout"):
+    with pytest.raises(ConfigError, match=r"model.settings.dropout"):
         build_network("plain_cnn", {"dropout": 1.5}, (SQUARE,), 1, 1)
 
 

@@ -43,7 +43,7 @@ def crossvalidate(
         overrides.append(f"data.files=[{', '.join(repr(str(file)) for file in data)}]")
     run = load_config(recipe, overrides)
     if not isinstance(run, RunConfig):
-        raise ConfigError(f"'{recipe}' is a study of several runs. Cross-validate the recipe of one run.")
+        raise ConfigError(f"'{recipe}' describes several runs. Cross-validate the recipe of one run.")
     folder = output or Path("runs") / f"{Path(recipe).with_suffix('').name}-cv"
     config = CrossValidationConfig(folds=folds, repeats=repeats, run=run)
     page = cross_validate(config, folder, resume=resume, force=force, progress=not quiet)

@@ -1,4 +1,4 @@
-"""``hitlens report``: the page of evaluated runs, written again."""
+"""``hitlens report``: the page of evaluated runs, studies or searches, written again."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import typer
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of evaluated runs.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of evaluated runs, studies or searches.")],
 ) -> None:
-    """Write the report of evaluated runs again from their metrics.json; nothing is evaluated."""
-    from hitlens.workflow.reporting import write_report
+    """Write the page of evaluated runs, studies or searches again; nothing is evaluated."""
+    from hitlens.workflow.pages import write_page
 
     for run in runs:
-        typer.echo(f"Report: {write_report(run)}")
+        typer.echo(f"Report: {write_page(run)}")

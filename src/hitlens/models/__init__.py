@@ -108,6 +108,6 @@ def check_settings(name: str, settings: Mapping[str, Any]) -> BaseModel:
         return architecture.config(**settings)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in ("model", *first["loc"]))
+        place = ".".join(str(part) for part in ("model.settings", *first["loc"]))
         fields = choose_from(str(first["loc"][0]) if first["loc"] else "", architecture.config.model_fields)
         raise ConfigError(f"{place} of {name}: {first['msg']}. {fields}") from None

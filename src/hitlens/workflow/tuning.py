@@ -128,8 +128,7 @@ def check_search(config: TuneConfig) -> None:
                 f"search.space: '{path}' changes what the validation loss measures, and trials are compared "
                 "by that. Set it in base, or set base.train.monitor to another score."
             )
-    config.check_space()
-    config.parameters()
+    config.run_configs()
 
 
 def _heads(config: TuneConfig) -> tuple[Any, ...]:
