@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+Tracker = Literal["mlflow", "tensorboard"]
 
 
 def train(
@@ -22,23 +24,36 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Throw away what the run folder holds.")] = False,
+    track: Annotated[
+        list[str] | None, typer.Option("--track", help="Report to this as well; repeatable.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress bar.")] = False,
 ) -> None:
     """Train a model, or every variant of a study, into a run folder."""
-    from hitlens.config import RunConfig, load_config
+    from hitlens.config import RunConfig, TuneConfig, load_config
+    from hitlens.errors import ConfigError
+    from hitlens.train.processes import refuse_several, started_together
     from hitlens.workflow.studies import train_study
     from hitlens.workflow.training import train as train_run
 
     overrides = list(settings or [])
     if data:
         overrides.append(f"data.files=[{', '.join(repr(str(file)) for file in data)}]")
-    config = load_config(recipe, overrides)
+    if track:
+        overrides.append(f"track.loggers=[{', '.join(track)}]")
     folder = output or Path("runs") / Path(recipe).with_suffix("").name
-    if not isinstance(config, RunConfig):
-        page = train_study(config, folder, resume=resume, force=force, progress=not quiet)
-        typer.echo(f"Study finished; its runs are in {folder}, their comparison in {page}.")
+    with started_together() as processes:
+        config = load_config(recipe, overrides)
+        if isinstance(config, TuneConfig):
+            raise ConfigError(f"'{recipe}' describes a search for settings. Start it: hitlens tune {recipe}.")
+        if not isinstance(config, RunConfig):
+            refuse_several("A study")
+            page = train_study(config, folder, resume=resume, force=force, progress=not quiet)
+            typer.echo(f"Study finished; its runs are in {folder}, their comparison in {page}.")
+            return
+        result = train_run(config, folder, resume=resume, force=force, progress=not quiet)
+    if not processes.is_first:
         return
-    result = train_run(config, folder, resume=resume, force=force, progress=not quiet)
     state = "interrupted after" if result.interrupted else "finished,"
     typer.echo(
         f"Training {state} {result.n_epochs} epoch{'s' if result.n_epochs != 1 else ''}. "
