@@ -11,6 +11,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -37,6 +38,7 @@ _THREADS = (
 )
 #: What dask's nanny leaves behind in the environment of this process.
 _LEFT_BEHIND = (*_THREADS, "MALLOC_TRIM_THRESHOLD_", "PYTHONHASHSEED")
+_GONE = "The scheduler of the cluster is gone. Start it, and repeat the command."
 #: Seconds between two looks at the cluster while its workers work.
 _LOOK_SECONDS = 2.0
 
@@ -90,14 +92,19 @@ class DaskPool:
 
     Args:
         client: connected to the scheduler.
+        restart: called now and then while workers are missing.
 
     Attributes:
         n_workers: threads of all workers when the pool was opened; workers have one each unless somebody
             else started them.
     """
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, restart: Callable[[], object] | None = None) -> None:
         self._client = client
+        self._restart = restart
+        self._looked = time.monotonic()
+        self._folder = Path.cwd()
+        self.n_workers = 0
         self.n_workers = self._free_for()
 
     def run(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[tuple[int, R]]:
@@ -126,13 +133,22 @@ class DaskPool:
 
     def _submit(self, function: Callable[[T], R], position: int, task: T) -> Any:
         name = f"{getattr(function, '__name__', 'task')}-{position}-{uuid.uuid4().hex}"
-        return self._client.submit(function, task, key=name, pure=False)
+        return self._client.submit(_work, function, task, self._folder, key=name, pure=False)
 
     def _free_for(self) -> int:
         """Return how many tasks the workers can do at a time, as they are now."""
-        if self._client.status != "running":
-            raise RunError("The scheduler of the cluster is gone. Start it, and repeat the command.")
-        return sum(self._client.nthreads().values())
+        try:
+            n_threads = (
+                int(sum(self._client.nthreads().values())) if self._client.status == "running" else None
+            )
+        except OSError:
+            n_threads = None
+        if n_threads is None:
+            raise RunError(_GONE)
+        if self._restart and n_threads < self.n_workers and time.monotonic() > self._looked + _LOOK_SECONDS:
+            self._restart()
+            self._looked = time.monotonic()
+        return n_threads
 
     def _finished(self, distributed: Any, waiting: dict[Any, Any]) -> list[Any]:
         """Return what is finished, after waiting for a while; at worst nothing."""
@@ -161,11 +177,18 @@ class DaskPool:
             self._client.cancel(futures, force=True)
 
 
+def _work(function: Callable[[T], R], task: T, folder: Path) -> R:
+    """Do a task on a worker, in the folder of the command where there is one: paths mean the same there."""
+    if folder.is_dir():
+        os.chdir(folder)
+    return function(task)
+
+
 def _result(distributed: Any, future: Any, task: object) -> Any:
     if future.status == "finished":
         return future.result()
     if future.status != "error":  # cancelled or lost with its scheduler
-        raise RunError("The scheduler of the cluster is gone. Start it, and repeat the command.")
+        raise RunError(_GONE)
     error = future.exception()
     if isinstance(error, distributed.KilledWorker):
         text = str(task)
@@ -219,7 +242,8 @@ def open_pool(cluster: str = "", *, workers: int | None = None, shared: Path | N
                 check_versions(client.get_versions(packages=list(SAME_EVERYWHERE)))
             if shared is not None:
                 _check_shared(client, shared)
-            yield DaskPool(client)
+            restart = partial(_restart_processes, client.cluster) if kind == "local" else None
+            yield DaskPool(client, restart)
 
 
 def available_cores() -> int:
@@ -300,7 +324,14 @@ def _local_client(distributed: Any, workers: int) -> Iterator[Any]:
         os.environ[name] = min(asked, share, key=int) if asked.isdecimal() else share
     threads = {f"distributed.nanny.pre-spawn-environ.{name}": os.environ[name] for name in _THREADS}
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": ALLOWED_DEATHS, **threads}),
+        dask.config.set(
+            {
+                "distributed.scheduler.allowed-failures": ALLOWED_DEATHS,
+                # A process that starts slowly on a busy machine is not lost.
+                "distributed.deploy.lost-worker-timeout": "1 hour",
+                **threads,
+            }
+        ),
         distributed.LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
@@ -312,6 +343,14 @@ def _local_client(distributed: Any, workers: int) -> Iterator[Any]:
         distributed.Client(cluster) as client,
     ):
         yield client
+
+
+def _restart_processes(cluster: Any) -> None:
+    """Start those whose nanny gave up, as it does when a process dies before it has quite started."""
+    for name, nanny in list(cluster.workers.items()):
+        if nanny.status.name in ("closed", "failed"):
+            cluster.workers.pop(name, None)
+    cluster.scale(len(cluster.worker_spec))
 
 
 @contextmanager
@@ -339,7 +378,7 @@ def _factory_client(distributed: Any, name: str, workers: int | None) -> Iterato
             cluster = factory()
         except Exception as error:
             raise ConfigError(
-                f"The cluster factory {name} failed: {type(error).__name__}: {error}"
+                f"The cluster factory {name} failed ({type(error).__name__}: {error})."
             ) from error
         if not isinstance(cluster, distributed.deploy.Cluster):
             raise ConfigError(
