@@ -104,9 +104,7 @@ def pruned(trial: TrialResult, n_epochs: int) -> TrialResult:
 
 
 def failed(trial: TrialResult, error: str) -> TrialResult:
-    return replace(
-        trial, state="failed", run=None, objectives={}, confusion={}, latency_us=None, error=error
-    )
+    return replace(trial, state="failed", run=None, objectives={}, confusion={}, latency_us=None, error=error)
 
 
 def search(**changes: Any) -> TuneResults:
@@ -151,13 +149,16 @@ def grid_search() -> TuneResults:
         n_resumed = int(number in (3, 11))
         swing = 0.001 + 0.004 * (values[0] > 0.55)
         trials.append(
-            classification(number, settings, rng, top + rng.normal(0, 0.0008), n_resumed=n_resumed, swing=swing)
+            classification(
+                number, settings, rng, top + rng.normal(0, 0.0008), n_resumed=n_resumed, swing=swing
+            )
         )
     order = sorted(trials, key=lambda t: -t.objectives["score"])
     finalists = []
     for first in order[:3]:
         repeats = [
-            classification(len(trials) + k, first.values, rng, 0.985, seed=2 + k, stage="seeds") for k in (0, 1)
+            classification(len(trials) + k, first.values, rng, 0.985, seed=2 + k, stage="seeds")
+            for k in (0, 1)
         ]
         repeats = [replace(one, folder=f"seeds/{one.number:04d}") for one in repeats]
         trials += repeats
@@ -313,9 +314,7 @@ def joint_search() -> TuneResults:
         head, confusion = class_head(0.98)
         run = replace(trial.run, heads=(head, *trial.run.heads))
         objectives = {"score": trial.objectives["score"]}
-        trials.append(
-            replace(trial, run=run, confusion={"multiplicity": confusion}, objectives=objectives)
-        )
+        trials.append(replace(trial, run=run, confusion={"multiplicity": confusion}, objectives=objectives))
     return replace(
         found, task="joint", trials=tuple(trials), objectives=(LOSS,), best=(2,), importances={}, chosen=None
     )

@@ -211,18 +211,18 @@ def confusion_cells(
         axes: to draw on.
         confusion: events by true class, then predicted class.
         fontsize: of the numbers; 0 writes none.
-        counted: whether the number of events stands above the share.
+        counted: whether the number of events stands above the share; else the share is a bare percentage.
     """
     counts = np.asarray(confusion, dtype=float)
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     decimals = 2 if len(counts) <= 2 else 1
     for row, column in np.ndindex(*counts.shape) if fontsize else ():
-        events = f"{int(counts[row, column]):,}\n" if counted else ""
+        percent = f"{100 * share[row, column]:.{decimals}f}"
         axes.text(
             column,
             row,
-            f"{events}{100 * share[row, column]:.{decimals}f} %",
+            f"{int(counts[row, column]):,}\n{percent} %" if counted else percent,
             fontsize=fontsize,
             ha="center",
             va="center",

@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
 from hitlens.report.style import COLOURS, MARKERS, SIZE, drawing, new_figure
+from hitlens.report.tune_seeds import seed_scores
 from hitlens.report.tune_trials import (
     BEST,
     by_number,
@@ -80,14 +81,13 @@ def _points(
         "color": colour,
         "markerfacecolor": face,
         "linestyle": "none",
-        "clip_on": False,
         "zorder": 4,
     }
     axes.plot(numbers[inside], values[inside], MARKERS[number], label=("finished", "pruned")[number], **looks)
     arrow = "v" if objective.higher_is_better else "^"
     edge = ends[0] if objective.higher_is_better else ends[1]
     if not inside.all():
-        axes.plot(numbers[~inside], np.full((~inside).sum(), edge), arrow, **looks)
+        axes.plot(numbers[~inside], np.full((~inside).sum(), edge), arrow, clip_on=False, **looks)
 
 
 def importance_bars(found: TuneResults) -> Figure:
@@ -208,7 +208,7 @@ def _draw_pair(axes: Axes, found: TuneResults, x: Objective, y: Objective) -> No
         axes.set_xscale("log")
     if is_wide(points[:, 1].tolist()):
         axes.set_yscale("log")
-    axes.margins(0.09)
+    axes.margins(0.12)
     axes.set_ylim(*_with_room(axes, y, points[:, 1]))
     axes.set_xlabel(f"{objective_label(x)}\n({_better(x)})")
     axes.set_ylabel(f"{objective_label(y)}\n({_better(y)})")
@@ -254,10 +254,13 @@ def finalist_seeds(found: TuneResults) -> Figure:
         figure, axes = new_figure((12.8, 1.1 + 0.62 * len(found.finalists)))
         for row, one in enumerate(found.finalists):
             colour = COLOURS[0] if row == 0 else COLOURS[2]
-            scores = [reached(trials[n], objective.name) for n in one.trials if n in trials]
-            known = [score for score in scores if score is not None]
+            known = seed_scores(found, one)
             heights = row + 0.2 * (np.arange(len(known)) - (len(known) - 1) / 2) / max(len(known), 1)
-            axes.plot(known, heights - 0.16, "o", color=colour, alpha=0.75, markersize=7)
+            looks: dict[str, Any] = {"color": colour, "alpha": 0.75, "markersize": 7}
+            axes.plot(
+                known[:1], heights[:1] - 0.16, "o", markerfacecolor="white", markeredgewidth=1.6, **looks
+            )
+            axes.plot(known[1:], heights[1:] - 0.16, "o", **looks)
             axes.errorbar([one.mean], [row + 0.2], xerr=[one.spread], fmt="D", color=colour, capsize=5, ms=8)
         texts = [
             f"{one.trial}: "

@@ -11,6 +11,7 @@ from hitlens.report.drawn import DrawnFigure, as_drawn
 from hitlens.report.labels import file_name, monitor_label
 from hitlens.report.render import render
 from hitlens.report.study_page import training_figures, training_table
+from hitlens.report.style import SIZE
 from hitlens.report.tables import Table, provenance_table
 from hitlens.report.tune_parallel import parallel_coordinates
 from hitlens.report.tune_seeds import seed_scores
@@ -20,6 +21,7 @@ from hitlens.report.tune_tables import (
     head_table,
     heads,
     lone_head,
+    score_is_metric,
     searched_table,
     trial_tables,
     worst_label,
@@ -82,8 +84,10 @@ def render_tuning(found: TuneResults, detector: Detector) -> str:
 
 
 def _trials_caption(found: TuneResults) -> str:
-    shown = "" if lone_head(found) is None else "; values above their intervals"
-    return f"Every trial of the search, the best {found.objectives[0].label} first{shown}"
+    caption = f"Every trial of the search, the best {found.objectives[0].label} first"
+    if score_is_metric(found):
+        caption += f"; the score is the {monitor_label(found.monitor)}"
+    return caption if lone_head(found) is None else f"{caption}; values above their intervals"
 
 
 def map_figures(found: TuneResults) -> tuple[DrawnFigure, ...]:
@@ -109,9 +113,8 @@ def map_figures(found: TuneResults) -> tuple[DrawnFigure, ...]:
     caption = caption[0].upper() + caption[1:]
     if most > 1:
         over = " and ".join(names[parameter.path] for parameter in place.averaged)
-        caption += f" A cell is the mean of its finished trials, {most} at most" + (
-            f", over {over}." if over else "."
-        )
+        caption += " A cell is the mean of its finished trials (how many, in brackets)"
+        caption += f", averaged over {over}." if over else "."
     figure = tune_maps.score_maps(found, place, rows, objective.higher_is_better)
     alt = f"Maps over {x} and {y}: " + "; ".join(
         f"{label} from {_ends(mine.values[mine.counts > 0].tolist())}" for label, mine in rows
@@ -222,7 +225,7 @@ def confusion_figures(found: TuneResults) -> tuple[DrawnFigure, ...]:
                 f"Confusion matrices of {name}. "
                 + "; ".join(f"trial {trial.number}: {trial.confusion[name]}" for trial in few)
                 + ".",
-                wide=True,
+                wide=tune_panels.page_width(len(few)) > SIZE[0],
             )
         )
     return tuple(figures)
@@ -271,7 +274,7 @@ def history_figures(found: TuneResults) -> tuple[DrawnFigure, ...]:
             "others "
             f"leave the panel.{pruned}{_best_only(trials)}",
             f"Training histories: {words}.",
-            wide=True,
+            wide=tune_panels.page_width(len(few)) > SIZE[0],
         ),
     )
 
@@ -288,7 +291,8 @@ def finalist_figures(found: TuneResults) -> tuple[DrawnFigure, ...]:
         as_drawn(
             "finalists",
             tune_figures.finalist_seeds(found),
-            f"{label[0].upper()}{label[1:]} of each seed (circles), with mean and standard deviation "
+            f"{label[0].upper()}{label[1:]} of each seed (circles; open, that of the search), with mean and "
+            "standard deviation "
             "(diamonds); "
             "the chosen settings on top.",
             f"{label} by finalist and seed. {words}.",

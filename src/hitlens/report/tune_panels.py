@@ -16,7 +16,7 @@ from hitlens.evaluate.study import VariantResult
 from hitlens.report.figures import confusion_cells, plain_log_ticks
 from hitlens.report.labels import monitor_label
 from hitlens.report.study_figures import history_column
-from hitlens.report.style import COLOURS, drawing
+from hitlens.report.style import COLOURS, SIZE, drawing
 from hitlens.report.tune_trials import (
     bare_settings,
     fixed,
@@ -45,7 +45,7 @@ def best_few(found: TuneResults, trials: Sequence[TrialResult]) -> list[TrialRes
 
 def page_width(n_trials: int) -> float:
     """Return the width of a figure of so many panels, inches: that of a page, or half of it for a few."""
-    return 6.4 if n_trials <= N_COLUMNS // 2 else 12.8
+    return SIZE[0] if n_trials <= N_COLUMNS // 2 else 2 * SIZE[0]
 
 
 def history_panels(found: TuneResults, trials: Sequence[TrialResult]) -> Figure:
@@ -75,7 +75,7 @@ def history_panels(found: TuneResults, trials: Sequence[TrialResult]) -> Figure:
             (upper or lower).set_title(_title(found, trial, scale.n_decimals), fontsize=9, pad=4)
             _clear_inner(upper, lower, (number, len(trials), n_columns), monitor_label(found.monitor))
             first = first or lower
-        _legend(figure, with_metric, n_rows * height + 1.0)
+        _legend(figure, monitor_label(found.monitor) if with_metric else "", n_rows * height + 1.0)
         return figure
 
 
@@ -206,17 +206,19 @@ def _title(found: TuneResults, trial: TrialResult, n_decimals: int) -> str:
     return f"{first}\n{value}{state}"
 
 
-def _legend(figure: Figure, with_metric: bool, height: float) -> None:
-    entries = [Line2D([], [], color=_METRIC, linewidth=1.6)] if with_metric else []
-    names = ["validation metric"] if with_metric else []
+def _legend(figure: Figure, metric: str, height: float) -> None:
+    entries = [Line2D([], [], color=_METRIC, linewidth=1.6)] if metric else []
+    names = [f"validation {metric}"] if metric else []
     entries += [
         Line2D([], [], color=_TRAINING, linestyle="--", linewidth=1.4),
         Line2D([], [], color=_VALIDATION, linewidth=1.4),
         Line2D([], [], color="black", marker="o", markerfacecolor="none", linestyle="none"),
     ]
     names += ["training loss", "validation loss", "best epoch"]
+    place = (0.5, 1 - 0.05 / height)
+    fontsize = 11 if figure.get_size_inches()[0] > SIZE[0] else 8.5
     figure.legend(
-        entries, names, loc="upper center", ncols=len(names), bbox_to_anchor=(0.5, 1 - 0.05 / height)
+        entries, names, loc="upper center", ncols=len(names), bbox_to_anchor=place, fontsize=fontsize
     )
 
 
@@ -240,7 +242,7 @@ def confusion_panels(
         grid = list(figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True).flat)
         for axes in grid[len(trials) :]:
             axes.set_axis_off()
-        fontsize = {2: 9.0, 3: 7.5, 4: 6.5, 5: 5.6}.get(n, 0.0)
+        fontsize = {2: 9.0, 3: 10.0, 4: 9.0, 5: 7.5}.get(n, 0.0)
         for number, (trial, axes) in enumerate(zip(trials, grid, strict=False)):
             confusion_cells(axes, trial.confusion[head], fontsize=fontsize, counted=n == 2)
             settings = bare_settings(found, trial)

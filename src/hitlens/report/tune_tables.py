@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from hitlens.evaluate.study import VariantHead
@@ -103,7 +104,23 @@ def _with_seeds(trials: Sequence[TrialResult]) -> bool:
 
 def _scores(found: TuneResults) -> list[Objective]:
     """Return the objectives without those that have a column of their own."""
-    return [one for one in found.objectives if one.name not in ("latency", "parameters")]
+    others = ("latency", "parameters", "score") if score_is_metric(found) else ("latency", "parameters")
+    return [one for one in found.objectives if one.name not in others]
+
+
+def score_is_metric(found: TuneResults) -> bool:
+    """Return whether the score of every trial is a metric of the only head, which has a column."""
+    head, name = lone_head(found), found.monitor.removeprefix("val_")
+    places = [] if head is None else [p for p in _positions(head) if head.metrics[p].name == name]
+    pairs = [(trial, reached(trial, "score")) for trial in found.trials]
+    return bool(places) and all(
+        trial.run is not None
+        and len(trial.run.heads) == 1
+        and (interval := trial.run.heads[0].metrics[places[0]].interval) is not None
+        and math.isclose(interval.value, score, abs_tol=1e-7)
+        for trial, score in pairs
+        if score is not None
+    )
 
 
 def _state(found: TuneResults, trial: TrialResult) -> Cell:

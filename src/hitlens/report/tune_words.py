@@ -10,7 +10,6 @@ from hitlens.report.labels import metric_text, metric_title
 from hitlens.report.tune_seeds import scatter_of_seeds, seed_difference
 from hitlens.report.tune_trials import (
     by_number,
-    decimals,
     finished,
     fixed,
     of_stage,
@@ -162,7 +161,7 @@ def means_over_seeds(found: TuneResults) -> list[str]:
         ]
     objective, n = found.objectives[0], score_decimals(found)
     means = [
-        f"trial {one.trial} {fixed(one.mean, n)} \N{PLUS-MINUS SIGN} {fixed(one.spread, n)}"
+        f"trial {one.trial}: {fixed(one.mean, n)} \N{PLUS-MINUS SIGN} {fixed(one.spread, n)}"
         for one in found.finalists
     ]
     n_seeds = max(len(one.trials) for one in found.finalists)
@@ -207,10 +206,9 @@ def _scatter(found: TuneResults) -> list[str]:
     near = _APART * math.sqrt(2) * scatter
     best = reached(done[0], name) or 0.0
     n_near = sum(abs(best - (reached(trial, name) or 0.0)) <= near for trial in done[1:])
-    n = max(score_decimals(found), decimals([scatter]))
     return [
-        f"One training scatters by {fixed(scatter, n)} from seed to seed, so two trials closer than about "
-        f"{fixed(near, n)} are not told apart by one training each: {n_near:,} of the {len(done) - 1:,} "
+        f"One training scatters by {scatter:.2g} from seed to seed, so two trials closer than about "
+        f"{near:.2g} are not told apart by one training each: {n_near:,} of the {len(done) - 1:,} "
         "others are "
         "that close to the best."
     ]
@@ -227,8 +225,9 @@ def what_longer_training_gave(found: TuneResults) -> str:
     after, before = reached(longer, objective.name), reached(chosen, objective.name)
     if longer.state == "failed" or after is None:
         return f"Training the chosen settings longer failed: {longer.error or 'no reason recorded'}"
+    epochs = f"{_plural(n_epochs(longer), 'epoch')} instead of {n_epochs(chosen):,}"
     text = (
-        f"Trained for {_plural(n_epochs(longer), 'epoch')} instead of {n_epochs(chosen):,} they reach "
+        f"Trained for {epochs}, the chosen settings reach "
         f"{_with_unit(fixed(after, n), objective)} against {fixed(before, n)}"
     )
     scatter = scatter_of_seeds(found)
