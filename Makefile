@@ -10,6 +10,9 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 # Pinned here and not in pyproject: users may have any torch >= 2.6, the project's own environments have this one.
 TORCH := torch==2.13.0
 DEVELOPER := .[dev,docs]
+# One test process a core; threads of numerical libraries would only wait for each other.
+SIDE_BY_SIDE := -n auto --maxprocesses 8 --dist loadfile
+THREADS := OMP_NUM_THREADS=1
 HITLENS := $(DEMO_ENV)/bin/hitlens
 DEMO_TASKS := multiplicity single_energy single_position
 DEMO_DATA := demo/cebr-dark.h5 demo/cebr-middle.h5 demo/cebr-bright.h5
@@ -75,7 +78,7 @@ lint: $(TEST_ENV)/.installed
 	$(TEST_ENV)/bin/lint-imports
 
 test: lint docs
-	$(TEST_ENV)/bin/python -m pytest --cov --cov-fail-under=90 --durations=15
+	$(THREADS) $(TEST_ENV)/bin/python -m pytest $(SIDE_BY_SIDE) --cov --cov-fail-under=90 --durations=15
 
 docs: $(TEST_ENV)/.installed
 	$(TEST_ENV)/bin/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
