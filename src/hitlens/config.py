@@ -18,7 +18,7 @@ from hitlens.evaluate.config import EvaluateConfig
 from hitlens.models import MODELS, check_settings
 from hitlens.models.preprocessing import TargetCurve
 from hitlens.settings import explain, merged, read_override, read_yaml
-from hitlens.train.config import TrainConfig
+from hitlens.train.config import TrackConfig, TrainConfig
 from hitlens.tune.config import FinalistsConfig, LongerConfig, SearchConfig
 from hitlens.tune.results import Parameter, Value
 from hitlens.tune.space import grid_points, known_settings, parameters_of, probes
@@ -34,6 +34,10 @@ class DataConfig(BaseModel):
         selection: SQL condition over truth columns; events where it does not hold are left out and counted.
         max_events: use at most so many events, the first ones; 0 for all.
         on_bad_event: "raise", or "skip" to leave malformed events out and count them.
+        memory: "resident" reads all events into memory; "streaming" leaves images in their native files and
+            reads blocks of them while it trains; "auto" streams native files whose images would take more
+            than half of the memory that is free.
+        shuffle_events: streamed events that are shuffled together: more mix better, and take more memory.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +48,8 @@ class DataConfig(BaseModel):
     selection: str = ""
     max_events: int = Field(0, ge=0)
     on_bad_event: Literal["raise", "skip"] = "raise"
+    memory: Literal["auto", "resident", "streaming"] = "auto"
+    shuffle_events: int = Field(65_536, ge=16)
 
 
 class ModelConfig(BaseModel):
@@ -92,6 +98,7 @@ class RunConfig(BaseModel):
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+    track: TrackConfig = TrackConfig()
 
 
 class StudyConfig(BaseModel):

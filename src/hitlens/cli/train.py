@@ -27,6 +27,9 @@ def train(
     track: Annotated[
         list[str] | None, typer.Option("--track", help="Report to this as well; repeatable.")
     ] = None,
+    track: Annotated[
+        list[Tracker] | None, typer.Option("--track", help="Report to this as well; repeatable.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress bar.")] = False,
 ) -> None:
     """Train a model, or every variant of a study, into a run folder."""
@@ -43,7 +46,9 @@ def train(
         overrides.append(f"track.loggers=[{', '.join(track)}]")
     folder = output or Path("runs") / Path(recipe).with_suffix("").name
     with started_together() as processes:
-        config = load_config(recipe, overrides)
+        if track:
+        overrides.append(f"track.loggers=[{', '.join(track)}]")
+    config = load_config(recipe, overrides)
         if isinstance(config, TuneConfig):
             raise ConfigError(f"'{recipe}' describes a search for settings. Start it: hitlens tune {recipe}.")
         if not isinstance(config, RunConfig):

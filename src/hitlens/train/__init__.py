@@ -10,5 +10,6 @@ __all__ = [
     "losses",
     "module",
     "scores",
+    "tracking",
     "watch",
 ]

@@ -68,7 +68,7 @@ class KeepFew(Callback):
 
 
 class History(Callback):
-    """Appends one row an epoch to history.csv, and ends a training whose loss is no longer a number.
+    """Appends one row an epoch to history.csv, tells loggers, and ends a training whose loss is no number.
 
     Args:
         path: the CSV file; on resuming, rows from the resumed epoch on are dropped.
@@ -107,6 +107,8 @@ class History(Callback):
         rows = [*read_history(self.path), {name: _short(value) for name, value in row.items()}]
         self._write(rows)
         log.info("%s", "  ".join(f"{name} {value}" for name, value in rows[-1].items()))
+        for logger in trainer.loggers:
+            logger.log_metrics({k: v for k, v in row.items() if k != "epoch"}, step=row["epoch"])
         if not math.isfinite(row["train_loss"]) or not math.isfinite(row["val_loss"]):
             raise RunError(
                 f"Training diverged in epoch {row['epoch']}: the loss is not a number any more. "

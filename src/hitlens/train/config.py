@@ -77,3 +77,24 @@ class TrainConfig(BaseModel):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     seed: int = Field(1, ge=0)
+
+
+class TrackConfig(BaseModel):
+    """Where a training is reported beside its history.csv; changes nothing of the training.
+
+    Attributes:
+        loggers: "mlflow", "tensorboard" or both; none for history.csv alone.
+        uri: of MLflow: a server (http://HOST:5000) or a database (sqlite:///FILE). Where left out,
+            $MLFLOW_TRACKING_URI, and without it the file mlflow.db in the working folder.
+        experiment: of MLflow, the name under which it groups runs; <detector>/<task> where left out.
+        run_name: of MLflow; the run folder where left out.
+        upload_model: give MLflow the model file, instead of its path alone.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    loggers: tuple[Literal["mlflow", "tensorboard"], ...] = ()
+    uri: str = ""
+    experiment: str = ""
+    run_name: str = ""
+    upload_model: bool = False

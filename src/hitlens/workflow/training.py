@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pytorch_lightning.loggers import Logger
 
 from hitlens.config import RunConfig, dump_config
 from hitlens.datasets.resident import ResidentData
@@ -27,6 +28,7 @@ from hitlens.train.calibrate import fit_temperature
 from hitlens.train.engine import TrainingResult, run_training
 from hitlens.train.module import TrainingModule
 from hitlens.train.scores import monitored
+from hitlens.train.tracking import Summary, finish_loggers, make_loggers, record_of
 from hitlens.train.watch import Watch
 from hitlens.workflow import runs
 from hitlens.workflow.prediction import predict_events, predicts_in_bfloat16
@@ -50,6 +52,7 @@ class Begun:
         resume: whether it goes on after its last complete epoch.
         seconds_before: time it took before it was interrupted.
         started: when it was begun here, by `time.perf_counter`.
+        loggers: told of every epoch.
     """
 
     config: RunConfig
@@ -61,6 +64,7 @@ class Begun:
     resume: bool
     seconds_before: float
     started: float
+    loggers: tuple[Logger, ...] = ()
 
 
 def train(
@@ -107,6 +111,7 @@ def train(
         resume=resume,
         progress=progress,
         watch=watch,
+        loggers=begun.loggers,
     )
     finish_training(begun, result, predicted)
     return result
@@ -136,6 +141,10 @@ def begin_training(
         _same_detector(folder, prepared.detector)
         _same_data(earlier, record)
         record["started"] = earlier["started"]
+    known = earlier.get("tracking", {})
+    loggers = _make_loggers(config, folder, record, known)
+    if loggers or known:
+        record["tracking"] = known | record_of(loggers)
     runs.open_run(folder, resume=resume, force=force)
     runs.write_provenance(folder, record)
     with written_whole(folder / runs.CONFIG) as partial:
@@ -143,7 +152,8 @@ def begin_training(
     if prepared.detector.yaml:
         with written_whole(folder / runs.DETECTOR) as partial:
             partial.write_text(prepared.detector.yaml, encoding="utf-8")
-    return Begun(config, folder, prepared, data, module, record, resume, earlier.get("seconds", 0.0), started)
+    before = earlier.get("seconds", 0.0)
+    return Begun(config, folder, prepared, data, module, record, resume, before, started, loggers)
 
 
 def finish_training(begun: Begun, result: TrainingResult, predicted: Sequence[str] = PREDICTED) -> None:
@@ -160,6 +170,18 @@ def finish_training(begun: Begun, result: TrainingResult, predicted: Sequence[st
     seconds = begun.seconds_before + time.perf_counter() - begun.started
     last = _last_record(result, begun.module) | {"seconds": round(seconds, 1)}
     runs.write_provenance(begun.folder, begun.record | last)
+    best = (result.best_epoch, result.best_score, result.monitor)
+    finish_loggers(
+        begun.loggers, begun.folder / runs.HISTORY, Summary(last["status"], *best, begun.folder / runs.MODEL)
+    )
+
+
+def _make_loggers(
+    config: RunConfig, folder: Path, record: dict[str, Any], earlier: dict[str, Any]
+) -> tuple[Logger, ...]:
+    settings = {name: value for name, value in record["settings"].items() if not name.startswith("track.")}
+    experiment = f"{record['detector']}/{record['task']}"
+    return tuple(make_loggers(config.track, folder, settings, experiment=experiment, earlier=earlier))
 
 
 def _trained_model(begun: Begun, result: TrainingResult) -> TrainedModel:
@@ -249,7 +271,8 @@ def _same_settings(folder: Path, config: RunConfig) -> None:
     if not (folder / runs.CONFIG).is_file():  # it ended before it had written them
         return
     before, after = (flattened(one.model_dump(mode="json")) for one in (read_run_config(folder), config))
-    free = ("title", "data.files", "evaluate.", *(("detector",) if is_description(config.detector) else ()))
+    described = ("detector",) if is_description(config.detector) else ()
+    free = ("title", "data.files", "evaluate.", "track.", *described)
     for key in sorted(before.keys() | after.keys()):
         if before.get(key) != after.get(key) and not key.startswith(free):
             raise ConfigError(
