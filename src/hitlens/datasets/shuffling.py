@@ -2,11 +2,11 @@
 
 An epoch is a function of seed and number alone. The training events of each kind stand in blocks of
 neighbours in their files. Passes over the kind go through its blocks in random order, the files interleaved
-in proportion to their size, so that files of single classes mix. The events of an epoch, cut from the passes,
-are dealt to lanes, each an equal share, in the order of the blocks; a lane collects so many events as its part
-of the pool holds, shuffles them and hands them out. Every batch takes as many events from each lane. A process
-that owns some of the lanes so reads its own blocks only, and the batches are the same however many processes
-share the work.
+in proportion to their size, so that files of single classes mix. The events of an epoch, cut from the
+passes, are dealt to lanes, each an equal share, in the order of the blocks; a lane collects so many events as
+its part of the pool holds, shuffles them and hands them out. Every batch takes as many events from each lane.
+A process that owns some of the lanes so reads its own blocks only, and the batches are the same however many
+processes share the work.
 """
 
 from __future__ import annotations

@@ -102,6 +102,7 @@ def split_events(
         LeakageError: an exact image or key stands in more than one split (unless `on_duplicates` drops it).
 
     Examples:
+        >>> from hitlens.events import Events
         >>> rng = np.random.default_rng(0)
         >>> truth = pl.DataFrame({"file": ["a"] * 10, "event": range(10)})
         >>> events = Events({"anode": rng.integers(0, 99, (10, 4, 4))}, truth, "demo")

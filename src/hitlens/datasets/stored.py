@@ -100,7 +100,7 @@ class FileReader:
         number = np.searchsorted(self.first, rows, side="right") - 1
         local = rows - self.first[number]
         starts = np.flatnonzero(np.diff(local // BLOCK, prepend=-1) | np.diff(number, prepend=-1))
-        for start, stop in zip(starts, [*starts[1:], len(rows)], strict=True):
+        for start, stop in zip(starts, np.append(starts, len(rows))[1:], strict=True):
             inside = local[start:stop]
             window = slice(int(inside[0]), int(inside[-1]) + 1)
             yield int(number[start]), window, inside - inside[0]

@@ -140,8 +140,8 @@ def _open(config: RunConfig, detector: Detector, task: Task, report: ReadReport)
     if isinstance(events, StoredEvents):
         if config.train.hard_sampling:
             raise ConfigError(
-                "train.hard_sampling draws single events, which streaming cannot. Set train.hard_sampling=0 or "
-                "data.memory=resident."
+                "train.hard_sampling draws single events, which streaming cannot. Set "
+                "train.hard_sampling=0 or data.memory=resident."
             )
         check_conditions(config, events)
     return events
