@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
-
-Tracker = Literal["mlflow", "tensorboard"]
 
 
 def train(
@@ -25,10 +23,8 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Throw away what the run folder holds.")] = False,
     track: Annotated[
-        list[str] | None, typer.Option("--track", help="Report to this as well; repeatable.")
-    ] = None,
-    track: Annotated[
-        list[Tracker] | None, typer.Option("--track", help="Report to this as well; repeatable.")
+        list[str] | None,
+        typer.Option("--track", metavar="LOGGER", help="Report to mlflow or tensorboard too; repeatable."),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress bar.")] = False,
 ) -> None:
@@ -46,9 +42,7 @@ def train(
         overrides.append(f"track.loggers=[{', '.join(track)}]")
     folder = output or Path("runs") / Path(recipe).with_suffix("").name
     with started_together() as processes:
-        if track:
-        overrides.append(f"track.loggers=[{', '.join(track)}]")
-    config = load_config(recipe, overrides)
+        config = load_config(recipe, overrides)
         if isinstance(config, TuneConfig):
             raise ConfigError(f"'{recipe}' describes a search for settings. Start it: hitlens tune {recipe}.")
         if not isinstance(config, RunConfig):
