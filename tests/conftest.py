@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import psutil
 import pytest
 from scipy import sparse
 
@@ -449,3 +451,37 @@ def file_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.fixture
+def kill_a_worker() -> Callable[..., contextlib.AbstractContextManager[list[int]]]:
+    """Kill one worker process while parts are made: ``with kill_a_worker(folder) as killed: ...``.
+
+    SIGKILL comes when the first part is there; ``killed`` gets the number of parts finished by then.
+    """
+
+    @contextlib.contextmanager
+    def kill(folder: Path) -> Iterator[list[int]]:
+        killed: list[int] = []
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(0.002):
+                n_finished = len(list(folder.glob("part-*.json")))
+                workers = [
+                    one for one in psutil.Process().children() if "spawn_main" in " ".join(one.cmdline())
+                ]
+                if n_finished and workers:
+                    workers[-1].kill()
+                    killed.append(n_finished)
+                    return
+
+        thread = threading.Thread(target=watch)
+        thread.start()
+        try:
+            yield killed
+        finally:
+            over.set()
+            thread.join()
+
+    return kill
