@@ -37,7 +37,9 @@ def write(path: Path, events: Events) -> Path:
 def cebr_events(n: int, seed: int) -> Events:
     rng = np.random.default_rng(seed)
     images = rng.poisson(20, (n, 16, 16)).astype(np.uint16)
-    truth = pl.DataFrame({"file": [f"{seed}.h5"] * n, "event": range(n), "n_electrons": rng.integers(1, 3, n)})
+    truth = pl.DataFrame(
+        {"file": [f"{seed}.h5"] * n, "event": range(n), "n_electrons": rng.integers(1, 3, n)}
+    )
     return CEBR.complete(Events({"anode": images}, truth, "cebr"))
 
 

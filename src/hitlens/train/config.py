@@ -49,6 +49,8 @@ class TrainConfig(BaseModel):
         gradient_clip: largest norm of the gradient; 0 for no limit.
         precision: "auto" takes bfloat16 where the machine computes it natively; the others force.
         accelerator: "auto" takes a GPU where there is one.
+        checkpoint_minutes: time between checkpoints within an epoch, for epochs that are long; 0 writes one
+            at each epoch's end only. It changes nothing of the result.
         seed: of weights, order, augmentation and dropout.
     """
 
@@ -76,6 +78,7 @@ class TrainConfig(BaseModel):
     gradient_clip: float = Field(1.0, ge=0)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    checkpoint_minutes: float = Field(0.0, ge=0)
     seed: int = Field(1, ge=0)
 
 
