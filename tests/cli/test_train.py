@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from hitlens import cli
 from hitlens.config import RunConfig, list_recipes, load_config
-from hitlens.errors import RunError
+from hitlens.errors import ConfigError, RunError
 from hitlens.evaluate.predictions import read_predictions
 from hitlens.events import Events
 from hitlens.io.native_writer import NativeWriter
@@ -50,6 +50,14 @@ def data(make_cebr: Callable[..., Events], tmp_path_factory: pytest.TempPathFact
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("runs") / "run"
     return folder, invoke("train", "cebr/multiplicity", "-d", data, "-o", folder, "--quiet", *SETTINGS)
+
+
+def test_train_reports_to_what_is_asked_for(data: Path, tmp_path: Path) -> None:
+    asked = ("train", "cebr/multiplicity", "-d", data, "-o", tmp_path / "run", "--quiet", *SETTINGS)
+    invoke(*asked, "--track", "tensorboard")
+    assert list((tmp_path / "run" / "tensorboard").glob("events.out*"))
+    with pytest.raises(ConfigError, match=r"track.loggers.0: Input should be 'mlflow' or 'tensorboard'"):
+        invoke(*asked, "--force", "--track", "mflow")
 
 
 def test_train_says_what_came_out_and_what_is_next(trained: tuple[Path, str]) -> None:
