@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from hitlens.datasets.share import share_of
 from hitlens.errors import ConfigError
 from hitlens.models.dropout import ByteDropout
 
@@ -50,3 +51,23 @@ def test_evaluation_changes_nothing() -> None:
 def test_impossible_probabilities_are_refused(p: float) -> None:
     with pytest.raises(ConfigError, match="dropout"):
         ByteDropout(p)
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (6, 4, 3, 3), (6, 2, 3, 3, 2)])
+@pytest.mark.parametrize("fast", [False, True])
+def test_shares_of_a_batch_are_dropped_as_the_whole_batch_is(shape: tuple[int, ...], fast: bool) -> None:
+    if fast and len(shape) != 4:
+        pytest.skip("the layout is one of images")
+    layer = ByteDropout(0.4)
+    x = torch.rand(shape) + 1
+    x = x.to(memory_format=torch.channels_last) if fast else x
+    torch.manual_seed(5)
+    whole, following = layer(x), torch.rand(1)
+    parts = []
+    for number in range(3):
+        layer.share = share_of(len(x), (number, 3))
+        torch.manual_seed(5)
+        parts.append(layer(x[layer.share.rows]))
+        assert torch.equal(torch.rand(1), following)
+    torch.testing.assert_close(torch.cat(parts), whole, rtol=0, atol=0)
+    assert 0 < (whole == 0).float().mean() < 1
