@@ -149,12 +149,12 @@ def test_a_search_in_which_nothing_finished_has_a_page(searches: dict[str, TuneR
 def test_trials_without_numbers_do_not_break_the_page(searches: dict[str, TuneResults]) -> None:
     found = searches["grid"]
     bare = []
-    for trial in found.trials:
+    for trial in found.trials[:4]:
         assert trial.run is not None
         history = {name: values[:1] for name, values in trial.run.history.items()}
         run = replace(trial.run, heads=(), history={**history, "val_loss": (None,)}, best_epoch=0)
         bare.append(replace(trial, run=run, confusion={}, latency_us=None))
     odd = (replace(bare[0], objectives={"score": float("nan")}), *bare[1:])
-    changed = replace(found, trials=odd)
-    assert len(finished(changed)) == 17
+    changed = replace(found, trials=odd, finalists=(), longer=None)
+    assert len(finished(changed)) == 3
     assert "Best validation accuracy" in words(render_tuning(changed, get_detector("cebr")))
