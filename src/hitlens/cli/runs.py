@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,6 @@ import typer
 
 if TYPE_CHECKING:
     import polars as pl
-    from rich.console import Console
 
 #: Columns of the table, those first that stay longest where the terminal is narrow.
 _SHOWN = (
@@ -29,6 +29,12 @@ _SHOWN = (
     ),
     *("parameters", "model", "monitor", "detector", "n_train", "seed"),
 )
+_HEADINGS = {
+    "best_epoch": ("best", "epoch"),
+    "worst_of_last": ("worst of", "last 5"),
+    "seconds": ("", "time"),
+}
+_GAP = "  "
 _ENDINGS = (".csv", ".json", ".parquet")
 
 
@@ -108,32 +114,27 @@ def _show(table: pl.DataFrame, n_found: int, *, mentioned: list[str] | None) -> 
             of the table were chosen.
     """
     import polars as pl
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
 
-    in_a_pipe = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    console = Console(width=1000 if in_a_pipe else None)
     same: dict[str, str] = {}
     if mentioned is not None:
         same = _told_once(table)
         table = table.with_columns(pl.Series("evaluated", _headlines(table), dtype=pl.String))
-        table = table.select(n for n in (*_SHOWN[:2], *mentioned, *_SHOWN[2:]) if n not in same)
+        first = dict.fromkeys((*_SHOWN[:2], *mentioned, *_SHOWN[2:]))
+        table = table.select(name for name in first if name not in same)
         table = table.select(name for name in table.columns if table[name].null_count() < max(1, len(table)))
-    cells = {name: [_text(name, value) for value in table[name]] for name in table.columns}
-    left_out = [] if mentioned is None else _too_wide(cells, console)
+    columns = {name: _aligned(name, table[name]) for name in table.columns}
+    in_a_pipe = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    room = 10_000 if in_a_pipe else shutil.get_terminal_size().columns
+    left_out = set() if mentioned is None else _too_wide(columns, room)
     number = f"{len(table):,} runs" if len(table) == n_found else f"{len(table):,} of {n_found:,} runs"
-    title = ", ".join([number, *(f"{_heading(name)} {text}" for name, text in same.items() if text)])
-    shown = Table(title=escape(title), title_justify="left")
-    kept = [name for name in cells if name not in left_out]
-    for name in kept:
-        numeric = table[name].dtype.is_numeric()
-        shown.add_column(escape(_heading(name)), justify="right" if numeric else "left", overflow="fold")
-    for row in zip(*(cells[name] for name in kept), strict=True):
-        shown.add_row(*map(escape, row))
-    console.print(shown)
+    title = ", ".join([number, *(f"{name} {text}" for name, text in same.items() if text)])
+    kept = [column for name, column in columns.items() if name not in left_out]
+    # Written by hand: rich takes longer for 500 rows than all the rest.
+    lines = [_GAP.join(cells).rstrip() for cells in zip(*kept, strict=True)]
+    typer.echo("\n".join([title, *(lines if lines[0] else lines[1:])]))
     if left_out:
-        console.print(escape(f"Not shown: {', '.join(left_out)}. --columns chooses; -o csv has all."))
+        names = ", ".join(name for name in columns if name in left_out)
+        typer.echo(f"Not shown: {names}. --columns chooses; -o csv has all.")
 
 
 def _told_once(table: pl.DataFrame) -> dict[str, str]:
@@ -150,25 +151,24 @@ def _headlines(table: pl.DataFrame) -> list[str | None]:
     return [f"{one[0][0]} {one[0][1]:.4g}" if one else None for one in found]
 
 
-def _too_wide(cells: dict[str, list[str]], console: Console) -> list[str]:
-    """Columns for which there is no room, the least telling ones."""
-    from rich.cells import cell_len
+def _aligned(name: str, values: pl.Series) -> list[str]:
+    """The lines of one column, all of one width: two of heading, a rule, one a run."""
+    heading = _HEADINGS.get(name, ("", name))
+    texts = [*heading, *(_text(name, value) for value in values)]
+    width = max(map(len, texts))
+    texts = [text.rjust(width) if values.dtype.is_numeric() else text.ljust(width) for text in texts]
+    return [*texts[:2], "\N{BOX DRAWINGS LIGHT HORIZONTAL}" * width, *texts[2:]]
 
-    room = console.width - 1
-    left_out: list[str] = []
-    for name, texts in cells.items():
-        width = 3 + max(map(cell_len, (*texts, *_heading(name).splitlines())))
-        if room < width and name != "run":
-            left_out.append(name)
+
+def _too_wide(columns: dict[str, list[str]], room: int) -> set[str]:
+    """Columns for which there is no room, the least telling ones; never the first."""
+    left_out = set()
+    for number, (name, lines) in enumerate(columns.items()):
+        if len(lines[0]) > room and number:
+            left_out.add(name)
         else:
-            room -= width
+            room -= len(lines[0]) + len(_GAP)
     return left_out
-
-
-def _heading(name: str) -> str:
-    return {"seconds": "time", "best_epoch": "best\nepoch", "worst_of_last": "worst of\nlast 5"}.get(
-        name, name
-    )
 
 
 def _text(name: str, value: Any) -> str:
