@@ -182,7 +182,7 @@ def without_test(prepared: Prepared) -> Prepared:
         split.n_dropped,
         split.hash,
     )
-    return replace(prepared, events=prepared.events.select(kept), split=shown)
+    return replace(prepared, events=prepared.some(kept), split=shown)
 
 
 def _events_key(config: RunConfig) -> str:

@@ -306,6 +306,8 @@ class _Leader:
         trials = search_trials(self.folder)
         if not any(one.state == "finished" for one in trials):
             errors = [one.error for one in trials if one.error]
+            if len(errors) < len(trials):
+                raise RunError("No trial finished: all were ended early or failed. Take pruner: none.")
             raise RunError(f"All {search.n_trials} trials failed; the first one: {errors[0]}")
         return search.importances(self.objectives)
 
