@@ -132,7 +132,8 @@ def kill_all(process: subprocess.Popen[str]) -> None:
         family = []
     for one in family:
         one.kill()
-    process.communicate()
+    process.wait()
+    process.stdout.close()  # type: ignore[union-attr]
 
 
 def torchrun(*command: object) -> tuple[object, ...]:

@@ -15,6 +15,7 @@ from pytorch_lightning.callbacks import Callback, ModelCheckpoint, WeightAveragi
 
 from hitlens.errors import RunError
 from hitlens.io.atomic import remove, written_whole
+from hitlens.train.distributed import connected
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,8 @@ class KeepFew(Callback):
         self._tidy()
 
     def _tidy(self) -> None:
+        if not connected().is_first:
+            return
         found = sorted(Path(str(self.checkpoints.dirpath)).glob("epoch=*.ckpt"))
         for path in found[:-2]:
             if path != Path(self.checkpoints.best_model_path):
@@ -69,6 +72,8 @@ class KeepFew(Callback):
 
 class History(Callback):
     """Appends one row an epoch to history.csv, tells loggers, and ends a training whose loss is no number.
+
+    Of several processes the first writes.
 
     Args:
         path: the CSV file; on resuming, rows from the resumed epoch on are dropped.
@@ -81,7 +86,10 @@ class History(Callback):
         self._started = 0.0
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Drop rows of epochs that will be run again."""
+        """Drop rows of epochs that will be run again, and start the clock of one that is gone on with."""
+        self._started = time.perf_counter()
+        if not connected().is_first:
+            return
         rows = [row for row in read_history(self.path) if int(row["epoch"]) < trainer.current_epoch]
         if rows:
             self._write(rows)
@@ -104,16 +112,20 @@ class History(Callback):
             "seconds": time.perf_counter() - self._started,
         }
         row |= {name: value for name, value in scores.items() if name.startswith("val_") and name not in row}
-        rows = [*read_history(self.path), {name: _short(value) for name, value in row.items()}]
-        self._write(rows)
-        log.info("%s", "  ".join(f"{name} {value}" for name, value in rows[-1].items()))
-        for logger in trainer.loggers:
-            logger.log_metrics({k: v for k, v in row.items() if k != "epoch"}, step=row["epoch"])
+        if connected().is_first:
+            self._append(row, trainer)
         if not math.isfinite(row["train_loss"]) or not math.isfinite(row["val_loss"]):
             raise RunError(
                 f"Training diverged in epoch {row['epoch']}: the loss is not a number any more. "
                 "Try a lower train.learning_rate, a longer train.warmup_epochs or train.precision=float32."
             )
+
+    def _append(self, row: dict[str, Any], trainer: lightning.Trainer) -> None:
+        rows = [*read_history(self.path), {name: _short(value) for name, value in row.items()}]
+        self._write(rows)
+        log.info("%s", "  ".join(f"{name} {value}" for name, value in rows[-1].items()))
+        for logger in trainer.loggers:
+            logger.log_metrics({k: v for k, v in row.items() if k != "epoch"}, step=row["epoch"])
 
     def _write(self, rows: list[dict[str, str]]) -> None:
         with written_whole(self.path) as partial, partial.open("w", newline="") as file:

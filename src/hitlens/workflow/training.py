@@ -17,21 +17,23 @@ from pytorch_lightning.loggers import Logger
 from hitlens.config import RunConfig, dump_config
 from hitlens.datasets.resident import ResidentData
 from hitlens.datasets.splits import NAMES
+from hitlens.datasets.streaming import StreamedData
 from hitlens.detector import Detector
 from hitlens.detectors import is_description
 from hitlens.errors import ConfigError
-from hitlens.evaluate.predictions import write_predictions
 from hitlens.io.atomic import written_whole
 from hitlens.models.trained import ModelCard, TrainedModel, save_model
 from hitlens.settings import flattened
 from hitlens.train.calibrate import fit_temperature
+from hitlens.train.distributed import backend_of, check_divisible, connected, device_type
 from hitlens.train.engine import TrainingResult, run_training
 from hitlens.train.module import TrainingModule
 from hitlens.train.scores import monitored
 from hitlens.train.tracking import Summary, finish_loggers, make_loggers, record_of
 from hitlens.train.watch import Watch
 from hitlens.workflow import runs
-from hitlens.workflow.prediction import predict_events, predicts_in_bfloat16
+from hitlens.workflow.prediction import predicts_in_bfloat16
+from hitlens.workflow.prediction_files import write_event_predictions
 from hitlens.workflow.preparing import Prepared, build_module, prepare, training_data, weights_hash
 from hitlens.workflow.run_events import read_run_config
 
@@ -58,7 +60,7 @@ class Begun:
     config: RunConfig
     folder: Path
     prepared: Prepared
-    data: ResidentData
+    data: ResidentData | StreamedData
     module: TrainingModule
     record: dict[str, Any]
     resume: bool
@@ -83,6 +85,9 @@ def train(
     The folder gets ``config.yaml``, ``history.csv``, ``checkpoints/``, ``model.safetensors``,
     ``predictions.parquet`` and ``provenance.json``. No score of the test split is computed here; that is
     `hitlens.workflow.evaluation.evaluate_run`'s.
+
+    Processes connected by `hitlens.train.processes.started_together` train together: each must be given the
+    same, and the first one writes.
 
     Args:
         config: the settings.
@@ -113,7 +118,8 @@ def train(
         watch=watch,
         loggers=begun.loggers,
     )
-    finish_training(begun, result, predicted)
+    if connected().is_first:
+        finish_training(begun, result, predicted)
     return result
 
 
@@ -127,13 +133,18 @@ def begin_training(
 ) -> Begun:
     """Read the events, build the network and make the run folder; arguments and errors as `train`."""
     # What an earlier run left is thrown away only when these settings and files have proved good.
-    runs.check_run(folder, resume=resume, force=force)
+    processes = connected()
+    if processes.is_first:
+        runs.check_run(folder, resume=resume, force=force)
     started = time.perf_counter()
     if prepared is None:
         prepared = prepare(config)
     prepared.check_serves(config)
     data = training_data(config, prepared)
     module = build_module(config, prepared, data)
+    check_divisible(config.train, len(prepared.split.train), len(prepared.split.validation))
+    if not processes.is_first:
+        return Begun(config, folder, prepared, data, module, {}, resume, 0.0, started)
     record = _first_record(config, prepared) | {"initial_weights": weights_hash(module.network)}
     earlier = runs.read_provenance(folder) if resume else {}
     if resume:
@@ -207,7 +218,7 @@ def _trained_model(begun: Begun, result: TrainingResult) -> TrainedModel:
     heads = [head for head in prepared.heads if head.is_classification]
     if not config.model.calibrate or not heads:
         return model
-    validation = prepared.events.select(prepared.split.validation)
+    validation = prepared.some(prepared.split.validation)
     temperature = fit_temperature(model, validation, heads, bfloat16=predicts_in_bfloat16(model))
     return TrainedModel(card.model_copy(update={"temperature": temperature}), model.network, model.detector)
 
@@ -217,7 +228,7 @@ def _write_predictions(
 ) -> None:
     rows = np.sort(np.concatenate([getattr(prepared.split, name) for name in predicted]))
     names = prepared.split.names(len(prepared.events))[rows]
-    write_predictions(predict_events(model, prepared.events.select(rows), names), folder / runs.PREDICTIONS)
+    write_event_predictions(model, prepared.some(rows), names, folder / runs.PREDICTIONS)
 
 
 def _first_record(config: RunConfig, prepared: Prepared) -> dict[str, Any]:
@@ -234,6 +245,7 @@ def _first_record(config: RunConfig, prepared: Prepared) -> dict[str, Any]:
             "sha256": prepared.checksums,
             "n_events": len(prepared.events),
             "left_out": prepared.left_out,
+            "memory": "streaming" if prepared.is_streamed else "resident",
         },
         "split": {
             "hash": prepared.split.hash,
@@ -243,6 +255,11 @@ def _first_record(config: RunConfig, prepared: Prepared) -> dict[str, Any]:
         "monitor": monitored(prepared.heads, config.train.monitor)[0],
         "settings": flattened(config.model_dump(mode="json")),
         "process": {"host": platform.node(), "pid": os.getpid()},
+        "processes": {
+            "n_processes": connected().n_processes,
+            "n_machines": connected().n_machines,
+            "backend": backend_of(device_type(config.train)),
+        },
     }
 
 
@@ -272,7 +289,7 @@ def _same_settings(folder: Path, config: RunConfig) -> None:
         return
     before, after = (flattened(one.model_dump(mode="json")) for one in (read_run_config(folder), config))
     described = ("detector",) if is_description(config.detector) else ()
-    free = ("title", "data.files", "evaluate.", "track.", *described)
+    free = ("title", "data.files", "data.memory", "evaluate.", "track.", "train.checkpoint_minutes", *described)
     for key in sorted(before.keys() | after.keys()):
         if before.get(key) != after.get(key) and not key.startswith(free):
             raise ConfigError(
@@ -296,7 +313,13 @@ def described_by(config: RunConfig, detector: Detector) -> dict[str, str]:
 
 
 def _same_data(old: dict[str, Any], new: dict[str, Any]) -> None:
-    """A resumed run must see the very events it began with."""
+    """A resumed run must see the very events it began with, in the same order."""
+    before, after = (one["data"].get("memory", "resident") for one in (old, new))
+    if before != after:
+        raise ConfigError(
+            f"The run began with {before} data; with {after} data it would see the events in another order. "
+            f"Resume it with data.memory={before}."
+        )
     for part in ("data", "split"):
         before, after = (
             old[part].get("sha256", old[part].get("hash")),
