@@ -14,7 +14,7 @@ from hitlens.report.study_page import training_figures, training_table
 from hitlens.report.style import SIZE
 from hitlens.report.tables import Table, provenance_table
 from hitlens.report.tune_parallel import parallel_coordinates
-from hitlens.report.tune_seeds import seed_scores
+from hitlens.report.tune_seeds import is_repeated, seed_scores
 from hitlens.report.tune_tables import (
     failed_table,
     finalist_table,
@@ -63,7 +63,7 @@ def render_tuning(found: TuneResults, detector: Detector) -> str:
         summary=summary(found),
         warning=reading_note(found),
         command=evaluate_command(found),
-        finalists=finalist_table(found) if found.finalists else None,
+        finalists=finalist_table(found) if is_repeated(found) else None,
         repeats=trial_tables(found, repeats, "The repeats and the longer training") if repeats else [],
         finalist_figures=finalist_figures(found),
         longer=longer_training(found),
@@ -132,46 +132,62 @@ def overview_figures(found: TuneResults) -> tuple[DrawnFigure, ...]:
     done = finished(found)
     if len(done) < _LEAST:
         return ()
-    objective = found.objectives[0]
-    label = objective_label(objective)
-    ends = _ends([reached(trial, objective.name) or 0.0 for trial in done])
-    marked = "the best" if found.chosen is None else "the chosen one"
-    marked += ", with a dark rim those no other one beats" if len(found.best) > 1 else ""
-    figures = [
-        as_drawn(
-            "course",
-            tune_figures.search_course(found),
-            f"{label[0].upper()}{label[1:]} of each trial in the order they were begun, and the best so far. "
-            "Arrows at the edge lie beyond it.",
-            f"{label} of {len(done)} finished trials, from {ends}.",
-            wide=True,
-        ),
-        as_drawn(
-            "parallel",
-            parallel_coordinates(found),
-            "Every finished trial is a line through its settings to what it reached: brighter is better, "
-            "red "
-            f"{marked}. Lines of one value are spread around it in the order of their score; objectives are "
-            "better higher up.",
-            f"Parallel coordinates of {len(done)} trials over "
-            f"{', '.join(short_names(found.parameters).values())}; {label} from {ends}.",
-            wide=True,
-        ),
-        as_drawn(
-            "settings",
-            tune_figures.setting_scatter(found),
-            f"{label[0].upper()}{label[1:]} of the finished trials against each setting, the other settings "
-            "being "
-            "whatever they were; red is the best. Trials far below the others lie beyond the axis.",
-            f"{label} against {', '.join(short_names(found.parameters).values())}, {len(done)} trials each.",
-            wide=len(found.parameters) > 1,
-        ),
-    ]
+    figures = [_course_figure(found, done), _parallel_figure(found, done), _settings_figure(found, done)]
     if any(found.importances.values()):
         figures.append(_importance_figure(found))
     if len(found.objectives) > 1:
         figures.append(_pareto_figure(found))
     return tuple(figures)
+
+
+def _score_ends(found: TuneResults, done: Sequence[TrialResult]) -> str:
+    name = found.objectives[0].name
+    return _ends([score for trial in done if (score := reached(trial, name)) is not None])
+
+
+def _course_figure(found: TuneResults, done: Sequence[TrialResult]) -> DrawnFigure:
+    label = objective_label(found.objectives[0])
+    return as_drawn(
+        "course",
+        tune_figures.search_course(found),
+        f"{label[0].upper()}{label[1:]} of each trial in the order they were begun, and the best so far. "
+        "Arrows at the edge lie beyond it.",
+        f"{label} of {len(done)} finished trials, from {_score_ends(found, done)}.",
+        wide=True,
+    )
+
+
+def _parallel_figure(found: TuneResults, done: Sequence[TrialResult]) -> DrawnFigure:
+    marked = "the best" if found.chosen is None else "the chosen one"
+    marked += ", with a dark rim those no other one beats" if len(found.best) > 1 else ""
+    return as_drawn(
+        "parallel",
+        parallel_coordinates(found),
+        "Every finished trial is a line through its settings to what it reached: brighter is better, red "
+        f"{marked}. "
+        "Lines of one value are spread around it in the order of their score; objectives are better higher "
+        "up.",
+        f"Parallel coordinates of {len(done)} trials over "
+        f"{', '.join(short_names(found.parameters).values())}; {objective_label(found.objectives[0])} from "
+        f"{_score_ends(found, done)}.",
+        wide=True,
+    )
+
+
+def _settings_figure(found: TuneResults, done: Sequence[TrialResult]) -> DrawnFigure:
+    label = objective_label(found.objectives[0])
+    is_choice = any(parameter.choices for parameter in found.parameters)
+    medians = " Bars are the medians of a choice." if is_choice else ""
+    return as_drawn(
+        "settings",
+        tune_figures.setting_scatter(found),
+        f"{label[0].upper()}{label[1:]} of the finished trials against each setting, the other settings "
+        "being "
+        f"whatever they were; red is the best.{medians} Trials far worse than the others lie beyond the "
+        "axis.",
+        f"{label} against {', '.join(short_names(found.parameters).values())}, {len(done)} trials each.",
+        wide=len(found.parameters) > 1,
+    )
 
 
 def _importance_figure(found: TuneResults) -> DrawnFigure:
@@ -281,7 +297,7 @@ def history_figures(found: TuneResults) -> tuple[DrawnFigure, ...]:
 
 def finalist_figures(found: TuneResults) -> tuple[DrawnFigure, ...]:
     """Draw the scores of each seed of each finalist, none where nothing was repeated."""
-    if not found.finalists:
+    if not is_repeated(found):
         return ()
     label = objective_label(found.objectives[0])
     scores = {one.trial: seed_scores(found, one) for one in found.finalists}
@@ -337,7 +353,7 @@ def what_is_missing(found: TuneResults) -> list[str]:
             "Too few trials finished to say which setting matters.",
         ),
         (lambda: len(found.objectives) < _LEAST, "With one objective there is no front of compromises."),
-        (lambda: not found.finalists, "No trial was repeated with other seeds."),
+        (lambda: not is_repeated(found), "No trial was repeated with other seeds."),
         (lambda: found.longer is None, "The chosen settings were not trained longer."),
     ]
     return [text for is_missing, text in conditions if is_missing()]

@@ -58,24 +58,24 @@ def history_panels(found: TuneResults, trials: Sequence[TrialResult]) -> Figure:
         trials: that have a history.
     """
     with_metric = found.monitor != "val_loss"
+    metric = monitor_label(found.monitor)
+    shape = -(-len(trials) // N_COLUMNS), min(len(trials), N_COLUMNS)
     with drawing():
-        n_rows, n_columns = -(-len(trials) // N_COLUMNS), min(len(trials), N_COLUMNS)
+        height = (2.6 if with_metric else 2.0) * shape[0] + 1.0
+        figure = Figure(figsize=(page_width(len(trials)), height))
         # Constrained layout of so many axes takes long.
-        height = 2.6 if with_metric else 2.0
-        figure = Figure(figsize=(page_width(len(trials)), height * n_rows + 1.0))
         figure.set_layout_engine("none")
-        first: Axes | None = None
         scale = _Scale(found, trials)
-        for number, (trial, (upper, lower)) in enumerate(
-            zip(trials, _pairs(figure, (n_rows, n_columns), len(trials), with_metric), strict=True)
-        ):
-            assert trial.run is not None
-            _draw_losses(lower, trial, trial.run, scale)
-            _draw_metric(upper, trial, trial.run, scale)
+        pairs = _pairs(figure, shape, len(trials), with_metric)
+        for number, (trial, (upper, lower)) in enumerate(zip(trials, pairs, strict=True)):
+            if trial.run is not None:
+                _draw_losses(lower, trial, trial.run, scale)
+                _draw_metric(upper, trial, trial.run, scale)
             (upper or lower).set_title(_title(found, trial, scale.n_decimals), fontsize=9, pad=4)
-            _clear_inner(upper, lower, (number, len(trials), n_columns), monitor_label(found.monitor))
-            first = first or lower
-        _legend(figure, monitor_label(found.monitor) if with_metric else "", n_rows * height + 1.0)
+            _clear_inner(upper, lower, (number, len(trials), shape[1]))
+            if number % shape[1] == 0:
+                _label_left(upper, lower, metric, -0.56 * shape[1] / (0.93 * (figure.get_figwidth() - 1.04)))
+        _legend(figure, metric if with_metric else "", height)
         return figure
 
 
@@ -176,7 +176,7 @@ def _mark_end(axes: Axes, trial: TrialResult, values: NDArray[np.float64], scale
         axes.axvspan(len(values) + 0.5, scale.n_epochs + 1, color="#e8ebef", linewidth=0)
 
 
-def _clear_inner(upper: Axes | None, lower: Axes, place: tuple[int, int, int], metric: str) -> None:
+def _clear_inner(upper: Axes | None, lower: Axes, place: tuple[int, int, int]) -> None:
     """Keep numbers and labels at the left and at the bottom of the grid only."""
     number, n_panels, n_columns = place
     for axes in filter(None, (upper, lower)):
@@ -187,15 +187,15 @@ def _clear_inner(upper: Axes | None, lower: Axes, place: tuple[int, int, int], m
     lower.tick_params(labelbottom=is_lowest)
     if is_lowest:
         lower.set_xlabel("epoch", fontsize=9.5)
-    if number % n_columns == 0:
-        lower.set_ylabel("loss", fontsize=9.5)
-        if upper is not None:
-            upper.set_ylabel(f"validation\n{metric}", fontsize=9.5)
-        figure = lower.figure.get_figure(root=True)
-        assert figure is not None
-        inches = (figure.get_size_inches()[0] - 1.04) / n_columns * 0.93
-        for axes in filter(None, (upper, lower)):
-            axes.yaxis.set_label_coords(-0.56 / inches, 0.5)
+
+
+def _label_left(upper: Axes | None, lower: Axes, metric: str, x: float) -> None:
+    """Label the axes of the first column, `x` of their width beside them."""
+    lower.set_ylabel("loss", fontsize=9.5)
+    if upper is not None:
+        upper.set_ylabel(f"validation\n{metric}", fontsize=9.5)
+    for axes in filter(None, (upper, lower)):
+        axes.yaxis.set_label_coords(x, 0.5)
 
 
 def _title(found: TuneResults, trial: TrialResult, n_decimals: int) -> str:

@@ -12,6 +12,11 @@ from hitlens.report.tune_trials import by_number, reached
 from hitlens.tune.results import Finalist, TuneResults
 
 
+def is_repeated(found: TuneResults) -> bool:
+    """Return whether any settings were trained with several seeds."""
+    return any(len(one.trials) > 1 for one in found.finalists)
+
+
 def seed_scores(found: TuneResults, one: Finalist) -> list[float]:
     """Return the first objective of each seed of a finalist that finished."""
     trials, name = by_number(found), found.objectives[0].name

@@ -74,7 +74,12 @@ def _trial_columns(found: TuneResults, trials: Sequence[TrialResult]) -> tuple[l
     if head is not None:
         columns += [_metric_column(head, position) for position in _positions(head)]
     columns += [worst_label(found), "best epoch", "time [s]"]
-    return [*columns, "latency [µs]", "parameters"], len(first)
+    latency = ["latency [µs]"] if _timed(found) else []
+    return [*columns, *latency, "parameters"], len(first)
+
+
+def _timed(found: TuneResults) -> bool:
+    return any(trial.latency_us is not None for trial in found.trials)
 
 
 def _trial_rows(found: TuneResults, trials: Sequence[TrialResult]) -> list[list[str | Cell]]:
@@ -93,7 +98,7 @@ def _trial_rows(found: TuneResults, trials: Sequence[TrialResult]) -> list[list[
         row += [fixed(reached(trial, one.name), n) for one, n in pairs]
         if head is not None:
             row += _head_cells(trial, head)
-        row += [fixed(worst_of_last(trial), n_worst), *_cost(trial)]
+        row += [fixed(worst_of_last(trial), n_worst), *_cost(trial, _timed(found))]
         rows.append(row)
     return rows
 
@@ -135,16 +140,26 @@ def _state(found: TuneResults, trial: TrialResult) -> Cell:
     return Cell(trial.state)
 
 
-def _cost(trial: TrialResult) -> list[str | Cell]:
-    latency = _DASH if trial.latency_us is None else f"{trial.latency_us:,.3g}"
-    if trial.latency_us is not None and trial.latency_us >= 1000:
-        latency = f"{trial.latency_us:,.0f}"
+def _cost(trial: TrialResult, timed: bool) -> list[str | Cell]:
+    """Best epoch, time, latency where it was measured, parameters."""
+    latency = [_DASH if trial.latency_us is None else _three_digits(trial.latency_us)] if timed else []
     run = trial.run
     if run is None:
-        return [_DASH, _DASH, latency, _DASH]
+        return [_DASH, _DASH, *latency, _DASH]
     n_epochs = len(run.history.get("val_metric", ()))
-    epochs = f"{run.best_epoch + 1}\N{NO-BREAK SPACE}of\N{NO-BREAK SPACE}{n_epochs}" if n_epochs else _DASH
-    return [epochs, f"{run.seconds:,.0f}", latency, f"{run.n_parameters:,}"]
+    space = "\N{NO-BREAK SPACE}"
+    epochs = f"{run.best_epoch + 1}{space}of{space}{n_epochs}" if n_epochs else _DASH
+    return [epochs, f"{run.seconds:,.0f}", *latency, f"{run.n_parameters:,}"]
+
+
+def _three_digits(value: float) -> str:
+    """Return a number with three digits, whole from a thousand.
+
+    Examples:
+        >>> _three_digits(25.678), _three_digits(12345.6)
+        ('25.7', '12,346')
+    """
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def worst_label(found: TuneResults) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from hitlens.evaluate.study import VariantHead, primary_metrics
 from hitlens.report.labels import metric_text, metric_title
-from hitlens.report.tune_seeds import scatter_of_seeds, seed_difference
+from hitlens.report.tune_seeds import is_repeated, scatter_of_seeds, seed_difference
 from hitlens.report.tune_trials import (
     by_number,
     finished,
@@ -154,7 +154,7 @@ def means_over_seeds(found: TuneResults) -> list[str]:
     """Return the means over seeds, and which trials differ by no more than the luck of the seeds."""
     if not finished(found):
         return []
-    if not found.finalists:
+    if not is_repeated(found):
         return [
             "Nothing was repeated with another seed: how much of the differences between the trials is the "
             "luck of one training is not known, and the best of many is partly the luckiest."
