@@ -133,3 +133,20 @@ def test_what_was_searched_is_listed_with_its_path(searches: dict[str, TuneResul
     rows = texts(searched_table(found))
     assert [row[0] for row in rows] == [parameter.path for parameter in found.parameters]
     assert rows[0][1] == {"grid": "0.4, 0.5, 0.6", "tpe": "0.0001 to 0.01, logarithmic"}[name]
+
+
+def test_uneven_classes_are_judged_by_more_than_accuracy(searches: dict[str, TuneResults]) -> None:
+    found = searches["grid"]
+    names = ("accuracy", "f1", "mcc", "balanced_accuracy", "auc")
+
+    def columns(counts: tuple[int, int], which: tuple[str, ...]) -> tuple[str, ...]:
+        trial = found.trials[0]
+        assert trial.run is not None
+        metrics = tuple(replace(trial.run.heads[0].metrics[0], name=name) for name in which)
+        head = replace(trial.run.heads[0], metrics=metrics, class_counts=counts)
+        return head_table(found, head, [replace(trial, run=replace(trial.run, heads=(head,)))]).columns[1:]
+
+    assert columns((2000, 2000), names) == ("accuracy", "F1", "MCC")
+    assert columns((3900, 100), names) == ("accuracy", "F1", "MCC", "balanced accuracy", "AUC")
+    without = tuple(name for name in names if name != "f1")
+    assert columns((2000, 2000), without) == ("accuracy", "MCC", "balanced accuracy")

@@ -18,6 +18,7 @@ __all__ = [
     "numbers",
     "page",
     "render",
+    "seed_spread",
     "slice_figures",
     "study_figures",
     "study_page",

@@ -11,15 +11,9 @@ from hitlens.report import study_figures
 from hitlens.report.drawn import DrawnFigure, as_drawn
 from hitlens.report.labels import metric_label, metric_text, metric_title, monitor_label
 from hitlens.report.render import render
+from hitlens.report.seed_spread import SHOWN, is_of_seeds, spread_sentences, spread_table
 from hitlens.report.slice_figures import Panel, slice_panels
 from hitlens.report.tables import Cell, Table, overall_metrics, provenance_table, table, verdict
-
-#: Metrics of a head that its answer table shows; the rest is in study.json and in each run's report.
-_SHOWN = (
-    *("accuracy", "balanced_accuracy", "auc", "average_precision", "mcc"),
-    *("signal_efficiency", "background_rejection", "purity"),
-    *("rmse", "mae", "r2", "bias", "relative_resolution"),
-)
 
 #: Metrics drawn against a quantity: of these groups the first of which there are any.
 _SLICED = (
@@ -42,18 +36,21 @@ def render_study(study: StudyResults) -> str:
         study: its results.
     """
     metric_name, higher = monitor_label(study.monitor), study.higher_is_better
+    heads, of_seeds = range(len(study.variants[0].heads)), is_of_seeds(study.variants)
     return render(
         "study.html",
         title=study.title,
         question=study.question,
         subtitle=_subtitle(study),
-        answers=[text for head in range(len(study.variants[0].heads)) for text in answers(study, head)],
-        answer_tables=[answer_table(study, head) for head in range(len(study.variants[0].heads))],
+        answers=[text for head in heads for text in (answers, spread_sentences)[of_seeds](study, head)],
+        spread_tables=[spread_table(study, head) for head in heads] if of_seeds else [],
+        of_seeds=of_seeds,
+        answer_tables=[answer_table(study, head) for head in heads],
         level=f"{100 * study.level:g} %",
         n_bootstrap=study.n_bootstrap,
         weights=weights_sentence(study.variants),
         warning=reading_warning(study),
-        notes=[text for head in range(len(study.variants[0].heads)) for text in constant_notes(study, head)],
+        notes=[text for head in heads for text in constant_notes(study, head)],
         slices=slice_figures(study),
         split=study.split,
         training_table=training_table(study.variants, metric_name, higher),
@@ -164,7 +161,7 @@ def answer_table(study: StudyResults, head: int) -> Table:
     first = study.variants[0]
     task = first.heads[head].task
     rows: list[list[str | Cell]] = []
-    for position in sorted(overall_metrics(first.heads[head], _SHOWN)):
+    for position in sorted(overall_metrics(first.heads[head], SHOWN)):
         for number, variant in enumerate(study.variants):
             mine = variant.heads[head]
             label = metric_title(mine.metrics[position]) if number == 0 else ""
@@ -223,6 +220,8 @@ def weights_sentence(variants: tuple[VariantResult, ...]) -> str:
     if len(groups) == 1:
         return "All variants began with the same initial weights."
     shared = [" and ".join(names) for names in groups.values() if len(names) > 1]
+    if is_of_seeds(variants):
+        return "Each variant began with initial weights of its own, drawn from its seed."
     if not shared:
         return "The variants' networks differ, so each began with initial weights of its own."
     return f"The same initial weights had {'; '.join(shared)}. Other networks began with their own."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from hitlens.evaluate.study import VariantHead
+from hitlens.evaluate.study import VariantHead, is_uneven
 from hitlens.metrics.interval import Interval
 from hitlens.report.labels import interval_text, metric_label, metric_title, monitor_label, with_unit
 from hitlens.report.tables import Cell, Table, overall_metrics, table
@@ -204,12 +204,15 @@ def head_table(found: TuneResults, head: VariantHead, trials: Sequence[TrialResu
 
 
 def _positions(head: VariantHead) -> list[int]:
-    """Return the metrics of a head that are shown: for classes accuracy, F1 and MCC, else what there is."""
-    known = {metric.name for metric in head.metrics}
-    classes = [name for name in _CLASSES if name in known]
-    if "accuracy" in classes:
-        others = [name for name in ("balanced_accuracy", "auc") if name in known]
-        return overall_metrics(head, [*classes, *others][:4])
+    """Return the metrics of a head that are shown: for classes accuracy, F1 and MCC, else what there is.
+
+    Where classes are of very different size, or several so that there is no F1, balanced accuracy too.
+    """
+    known = {metric.name for metric in head.metrics if not metric.column}
+    if "accuracy" in known and head.class_names:
+        further = ("balanced_accuracy", "auc") if is_uneven(head) else ()
+        further = further if "f1" in known else ("balanced_accuracy", *further[1:])
+        return overall_metrics(head, (*_CLASSES, *further))
     found = overall_metrics(head, SHOWN)
     columns = list(dict.fromkeys(head.metrics[position].column for position in found))
     return sorted(found, key=lambda position: columns.index(head.metrics[position].column))

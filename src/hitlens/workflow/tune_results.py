@@ -85,7 +85,7 @@ def objectives_of(config: TuneConfig) -> tuple[Objective, ...]:
     known: dict[ObjectiveName, Objective] = {
         "score": Objective("score", label, "", mode == "max"),
         "stability": Objective("stability", f"spread of the {label} over the last epochs", "", False),
-        "latency": Objective("latency", "time to predict an event", "us", False),
+        "latency": Objective("latency", "time to predict an event", "µs", False),
         "parameters": Objective("parameters", "parameters", "", False),
     }
     return tuple(known[name] for name in config.search.objectives)
