@@ -43,7 +43,7 @@ class GlobalNorm(_BatchNorm):
             self.num_batches_tracked.add_(1)
         return out
 
-    def _check_input_dim(self, input: torch.Tensor) -> None:
+    def _check_input_dim(self, x: torch.Tensor) -> None:
         """Take images, volumes and flat features alike."""
 
 
@@ -85,11 +85,12 @@ def _whole_statistics(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torc
     n_features = x.shape[1]
     # Given float32 places to write to, the statistics of bfloat16 values are float32.
     places = x.new_ones(2, n_features, dtype=torch.promote_types(x.dtype, torch.float32))
-    mean, variance = torch.batch_norm_update_stats(x, *places, 0.0)
+    mean, variance = torch.batch_norm_update_stats(x, places[0], places[1], 0.0)
     own = torch.cat([mean, variance, mean.new_full((1,), x.numel() / n_features)])
     parts = [torch.empty_like(own) for _ in range(distributed.get_world_size())]
     distributed.all_gather(parts, own)
-    means, variances, counts = torch.stack(parts).split([n_features, n_features, 1], dim=1)
+    found = torch.stack(parts)  # (process, 2 * feature + 1)
+    means, variances, counts = found[:, :n_features], found[:, n_features:-1], found[:, -1:]
     n_values = counts.sum()
     mean = (counts * means).sum(dim=0) / n_values
     variance = (counts * (variances + (means - mean).square())).sum(dim=0) / n_values
@@ -106,14 +107,18 @@ def normalised_together(network: nn.Module, device: str) -> Iterator[None]:
     """
     alone = _norms(network)
     for parent, name, layer in alone:
-        together = GlobalNorm(layer) if device == "cpu" else nn.SyncBatchNorm.convert_sync_batchnorm(layer)
-        setattr(parent, name, together)
+        setattr(parent, name, GlobalNorm(layer) if device == "cpu" else _synchronised(layer))
     try:
         yield
     finally:
         for parent, name, layer in alone:
             take_over(getattr(parent, name), layer)
             setattr(parent, name, layer)
+
+
+def _synchronised(layer: _BatchNorm) -> nn.Module:
+    together: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(layer)  # type: ignore[no-untyped-call]
+    return together
 
 
 def take_over(source: _BatchNorm, target: _BatchNorm) -> None:

@@ -14,20 +14,18 @@ from typing import Any, TypeVar
 
 import pytorch_lightning as lightning
 import torch
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.plugins.environments import (
-    ClusterEnvironment,
-    LightningEnvironment,
-    SLURMEnvironment,
-    TorchElasticEnvironment,
-)
 from pytorch_lightning.strategies import DDPStrategy
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from hitlens.errors import ConfigError, RunError
 from hitlens.train.config import TrainConfig
-from hitlens.train.processes import Processes, find_processes
+from hitlens.train.processes import Processes, Store, find_processes
 
 T = TypeVar("T")
 
@@ -40,7 +38,7 @@ if _SYNC_BUFFERS not in inspect.signature(DistributedDataParallel.__init__).para
 _START = timedelta(minutes=5)
 
 
-def connect(processes: Processes) -> distributed.TCPStore:
+def connect(processes: Processes) -> Store:
     """Let the processes find each other; return a store that all of them share.
 
     Raises:
@@ -55,7 +53,8 @@ def connect(processes: Processes) -> distributed.TCPStore:
         distributed.init_process_group(
             backend, rank=processes.rank, world_size=processes.n_processes, init_method="env://"
         )
-        return distributed.TCPStore(*place, is_master=False, timeout=_START)
+        store: Store = distributed.TCPStore(*place, is_master=False, timeout=_START)  # type: ignore[attr-defined]
+        return store
     except (RuntimeError, ValueError) as error:
         raise RunError(
             f"The {processes.n_processes} processes did not find each other at {place[0]}:{place[1]}: {error}"
@@ -123,11 +122,11 @@ def trainer_settings(config: TrainConfig) -> dict[str, Any]:
     settings = {"accelerator": config.accelerator, "devices": 1, "plugins": [_environment(processes)]}
     if processes.n_processes == 1:
         return settings
-    strategy = DDPStrategy(**{_SYNC_BUFFERS: False}, gradient_as_bucket_view=True)
+    of_ddp: dict[str, Any] = {_SYNC_BUFFERS: False, "gradient_as_bucket_view": True}
     return settings | {
         "devices": processes.n_local,
         "num_nodes": processes.n_machines,
-        "strategy": strategy,
+        "strategy": DDPStrategy(**of_ddp),
         "use_distributed_sampler": False,
     }
 

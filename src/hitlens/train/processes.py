@@ -9,12 +9,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NoReturn
+from typing import Literal, NoReturn, Protocol
 
 from hitlens.errors import ConfigError, HitlensError, RunError
-
-if TYPE_CHECKING:
-    from torch.distributed import TCPStore
 
 log = logging.getLogger(__name__)
 
@@ -140,6 +137,18 @@ def started_together() -> Iterator[Processes]:
         disconnect()
 
 
+class Store(Protocol):
+    """Counts that all processes share; `torch.distributed.TCPStore` is one."""
+
+    def add(self, name: str, number: int, /) -> int:
+        """Add to a count and return it."""
+        ...
+
+    def check(self, names: list[str], /) -> bool:
+        """Whether there are such counts."""
+        ...
+
+
 class Alarm:
     """Tells the other processes of an error in this one, and ends this one after an error in another.
 
@@ -149,7 +158,7 @@ class Alarm:
         store: shared by all processes.
     """
 
-    def __init__(self, store: TCPStore) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
