@@ -173,18 +173,16 @@ class TuneConfig(BaseModel):
         """
         return parameters_of(self.search.space, known_settings(RunConfig, self._own_settings()))
 
-    def run_config(self, values: Mapping[str, Value], **changes: Any) -> RunConfig:
+    def run_config(self, values: Mapping[str, Any]) -> RunConfig:
         """Return the settings of one training.
 
         Args:
-            values: of the settings that are searched, by path.
-            changes: further ones, ``.`` written as ``__``: ``train__seed=2``.
+            values: of the settings in which it differs from base, by path.
 
         Raises:
             ConfigError: a value is out of range.
         """
         content = merged(self.base.model_dump(mode="json"), values)
-        content = merged(content, {key.replace("__", "."): value for key, value in changes.items()})
         return _validated(content, f"search.space ({_named(values)})")
 
     def run_configs(self) -> dict[str, RunConfig]:

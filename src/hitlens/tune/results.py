@@ -21,6 +21,9 @@ ObjectiveName = Literal["score", "stability", "latency", "parameters"]
 #: How a trial ended.
 TrialState = Literal["finished", "pruned", "failed"]
 
+#: What a training is for: the search itself, a repeat of one of the best, the longer training.
+Stage = Literal["search", "seeds", "longer"]
+
 #: A value of a setting that is searched.
 Value = str | int | float | bool | None | tuple[str | int | float | bool, ...]
 
@@ -86,7 +89,7 @@ class TrialResult:
     """
 
     number: int
-    stage: Literal["search", "seeds", "longer"]
+    stage: Stage
     values: Mapping[str, Value]
     seed: int
     state: TrialState

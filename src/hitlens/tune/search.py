@@ -339,6 +339,11 @@ def _answering(place: Place) -> Iterator[None]:
     except (SQLAlchemyError, ImportError, OSError, ValueError, RuntimeError) as error:
         if isinstance(error, HitlensError):
             raise
+        if isinstance(error, ImportError):
+            raise ConfigError(
+                f"The storage of the search, {masked(place.storage)}, needs a driver that is not installed "
+                f"({error.name}). Install it; of PostgreSQL it may be psycopg, with postgresql+psycopg://..."
+            ) from None
         cause = getattr(error, "orig", None) or error
         reason = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
         raise ConfigError(

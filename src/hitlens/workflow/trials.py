@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -28,7 +27,7 @@ from hitlens.evaluate.study import VariantResult, evaluate_variants
 from hitlens.io.atomic import remove, written_whole
 from hitlens.train.callbacks import read_history
 from hitlens.tune.config import SearchConfig
-from hitlens.tune.results import Objective, TrialResult, TrialState, Value
+from hitlens.tune.results import Objective, Stage, TrialResult, TrialState, Value
 from hitlens.tune.search import Place, TrialWatch
 from hitlens.workflow import runs
 from hitlens.workflow.prediction import open_model, predicts_in_bfloat16
@@ -70,7 +69,7 @@ class TrialTask:
     name: str
     folder: str
     number: int
-    stage: Literal["search", "seeds", "longer"]
+    stage: Stage
     values: Mapping[str, Value]
     config: RunConfig
     search: SearchConfig
@@ -250,10 +249,14 @@ def _train_run(task: TrialTask, prepared: Prepared | None, watch: _Watch | None)
         )
     except RunError as error:
         if not read_history(folder / runs.HISTORY):  # Ctrl-C before the first epoch was complete
-            raise InterruptedTrial(str(error)) from None
+            raise _interrupted(task) from error
         raise
     if result.interrupted:
-        raise InterruptedTrial(f"{task} was interrupted.")
+        raise _interrupted(task)
+
+
+def _interrupted(task: TrialTask) -> InterruptedTrial:
+    return InterruptedTrial(f"The search was interrupted in {task}. --resume continues it.")
 
 
 class _Watch:

@@ -8,7 +8,7 @@ import logging
 import os
 import platform
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from hitlens.errors import ConfigError, RunError
 from hitlens.io.atomic import remove, written_whole
 from hitlens.settings import flattened
 from hitlens.train.scores import monitored
-from hitlens.tune.results import Objective, TrialResult
+from hitlens.tune.results import Objective, Stage, TrialResult, Value
 from hitlens.tune.search import Asked, Place, Search, masked
 from hitlens.tune.selection import candidates
 from hitlens.workflow import runs
@@ -324,7 +324,8 @@ class _Leader:
         if not self.config.longer.epochs:
             return
         values = chosen_trial(self.config, self.folder).values
-        task = self._task(BEST, BEST, "longer", 0, values, train__epochs=self.config.longer.epochs)
+        changes = {"train.epochs": self.config.longer.epochs}
+        task = self._task(BEST, BEST, "longer", 0, values, changes)
         if not self._is_of(task.config):  # after more trials others were chosen
             remove(task.run_folder)
             remove(record_of(self.folder, BEST))
@@ -354,10 +355,16 @@ class _Leader:
 
     def _repeat_task(self, trial: TrialResult, seed: int) -> TrialTask:
         name = repeat_name(trial.number, seed)
-        return self._task(name, f"{TRIALS}/{name}", "seeds", 0, trial.values, train__seed=seed)
+        return self._task(name, f"{TRIALS}/{name}", "seeds", 0, trial.values, {"train.seed": seed})
 
     def _task(
-        self, name: str, folder: str, stage: Any, number: int, values: Any, **changes: Any
+        self,
+        name: str,
+        folder: str,
+        stage: Stage,
+        number: int,
+        values: Mapping[str, Value],
+        changes: Mapping[str, Any] | None = None,
     ) -> TrialTask:
         return TrialTask(
             root=self.folder,
@@ -366,7 +373,7 @@ class _Leader:
             number=number,
             stage=stage,
             values=values,
-            config=self.config.run_config(values, **changes),
+            config=self.config.run_config({**values, **(changes or {})}),
             search=self.config.search,
             place=self.place,
             objectives=self.objectives,
