@@ -76,6 +76,7 @@ def render_tuning(found: TuneResults, detector: Detector) -> str:
         confusion=confusion_figures(found),
         histories=history_figures(found),
         missing=what_is_missing(found),
+        score_apart=found.monitor != "val_loss" and not score_is_metric(found),
         level=f"{100 * found.level:g} %",
         n_bootstrap=found.n_bootstrap,
         provenance=provenance_table(_provenance(found)),
