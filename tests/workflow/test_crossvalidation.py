@@ -309,3 +309,14 @@ def test_damaged_settings_are_named(folder: Path, tmp_path: Path) -> None:
         crossvalidation.read_cv_config(tmp_path)
     content = json.loads((folder / "cv.json").read_text())
     assert content["version"] == 1
+
+
+@pytest.mark.slow
+def test_processes_train_the_same_folds(data: Path, tmp_path: Path) -> None:
+    config = config_of(data, folds=2, repeats=1)
+    cross_validate(config, tmp_path / "one", progress=False)
+    cross_validate(config, tmp_path / "many", cluster="local", workers=2)
+    one, many = (read_predictions(tmp_path / name / "predictions.parquet").table for name in ("one", "many"))
+    assert one.drop("score_multiplicity").equals(many.drop("score_multiplicity"))
+    np.testing.assert_allclose(one["score_multiplicity"], many["score_multiplicity"], atol=1e-5)
+    assert (tmp_path / "many" / "cv.html").is_file()

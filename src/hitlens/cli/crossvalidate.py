@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from hitlens.cli.cluster import CLUSTER, WORKERS, check_workers
+
 
 def crossvalidate(
     recipe: Annotated[str, typer.Argument(help="A shipped recipe (see 'hitlens recipes') or a YAML file.")],
@@ -26,9 +28,14 @@ def crossvalidate(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted one.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Throw away what the folder holds.")] = False,
+    cluster: CLUSTER = "",
+    workers: WORKERS = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress bar.")] = False,
 ) -> None:
-    """Cross-validate a recipe: folds x repeats trainings, one page with intervals and baselines."""
+    """Cross-validate a recipe: folds x repeats trainings, one page with intervals and baselines.
+
+    With --cluster each worker trains a fold at a time.
+    """
     from rich.console import Console
 
     from hitlens.cli.tables import terminal_table
@@ -36,8 +43,11 @@ def crossvalidate(
     from hitlens.errors import ConfigError
     from hitlens.evaluate.crossvalidation import read_cross_validation
     from hitlens.report.crossvalidation_page import summary_table
+    from hitlens.train.processes import refuse_several
     from hitlens.workflow.crossvalidation import RESULTS, CrossValidationConfig, cross_validate
 
+    refuse_several("A cross-validation")
+    check_workers(cluster, workers)
     overrides = list(settings or [])
     if data:
         overrides.append(f"data.files=[{', '.join(repr(str(file)) for file in data)}]")
@@ -46,6 +56,8 @@ def crossvalidate(
         raise ConfigError(f"'{recipe}' describes several runs. Cross-validate the recipe of one run.")
     folder = output or Path("runs") / f"{Path(recipe).with_suffix('').name}-cv"
     config = CrossValidationConfig(folds=folds, repeats=repeats, run=run)
-    page = cross_validate(config, folder, resume=resume, force=force, progress=not quiet)
+    page = cross_validate(
+        config, folder, resume=resume, force=force, progress=not quiet, cluster=cluster, workers=workers
+    )
     Console().print(terminal_table(summary_table(read_cross_validation(folder / RESULTS))))
     typer.echo(f"Numbers: {folder / RESULTS}. Page: {page}")

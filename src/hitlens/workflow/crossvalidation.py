@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,14 @@ from hitlens.evaluate.baselines import BaselineColumns
 from hitlens.evaluate.crossvalidation import CrossValidation, evaluate_folds, write_cross_validation
 from hitlens.evaluate.learned import LEARNERS
 from hitlens.evaluate.predictions import Predictions, read_predictions, write_predictions
-from hitlens.events import Events
+from hitlens.events import EventSource
 from hitlens.io.atomic import remove, written_whole
 from hitlens.report.crossvalidation_page import render_cross_validation
 from hitlens.report.render import write_whole
 from hitlens.settings import explain, read_yaml
 from hitlens.workflow import runs
 from hitlens.workflow.baselines import run_baselines, training_rows
+from hitlens.workflow.pool import open_pool
 from hitlens.workflow.preparing import split_run
 from hitlens.workflow.run_events import match_events, read_data, read_run_config
 from hitlens.workflow.training import train
@@ -83,6 +84,8 @@ def cross_validate(
     resume: bool = False,
     force: bool = False,
     progress: bool = True,
+    cluster: str = "",
+    workers: int | None = None,
 ) -> Path:
     """Train one model a fold and repeat, and join what each says of the events it never saw.
 
@@ -94,15 +97,19 @@ def cross_validate(
         folder: where to.
         resume: keep the finished folds, continue an interrupted one, train the rest.
         force: throw away what the folder holds.
-        progress: show a bar.
+        progress: show a bar; never on a cluster.
+        cluster: where the folds are trained; "" for one after the other in this process, else as
+            `hitlens.workflow.pool.open_pool`.
+        workers: as there; each trains a fold at a time.
 
     Returns:
         Path of the page.
 
     Raises:
-        RunError: the folder holds something else or a cross-validation, there is nothing to resume, or Ctrl-C
-            ended a training.
-        ConfigError: no files were given, or it is to be resumed with other settings.
+        RunError: the folder holds something else or a cross-validation, there is nothing to resume, Ctrl-C
+            ended a training, or the cluster failed.
+        ConfigError: no files were given, it is to be resumed with other settings, or as
+            `hitlens.workflow.pool.open_pool`.
         LeakageError: an exact image or event key is there twice, so that it could be on both sides.
     """
     folder = Path(folder)
@@ -113,8 +120,13 @@ def cross_validate(
     _check_folder(config, folder, resume=resume, force=force)
     _check_copies(config)
     _open_folder(config, folder, resume=resume)
-    for repeat, fold, run_folder in config.folders(folder):
-        _train_fold(config, repeat, fold, run_folder, progress=progress)
+    folds = [
+        _Fold(config, repeat, fold, path.absolute(), progress and not cluster)
+        for repeat, fold, path in config.folders(folder)
+    ]
+    with open_pool(cluster, workers=workers, shared=folder) as pool:
+        for _ in pool.run(train_fold, folds):
+            pass
     return compare_folds(folder)
 
 
@@ -218,21 +230,37 @@ def _open_folder(config: CrossValidationConfig, folder: Path, *, resume: bool) -
         partial.write_text(dump_config(config), encoding="utf-8")
 
 
-def _train_fold(
-    config: CrossValidationConfig, repeat: int, fold: int, folder: Path, *, progress: bool
-) -> None:
-    begun = (folder / runs.PROVENANCE).is_file()
-    if runs.is_finished(folder):
-        remove(folder / "checkpoints")
-        return
-    log.info("repeat %d of %d, fold %d of %d", repeat + 1, config.repeats, fold + 1, config.folds)
-    if train(config.fold_config(repeat, fold), folder, resume=begun, progress=progress).interrupted:
-        raise RunError(
-            f"The cross-validation was interrupted in repeat {repeat + 1}, fold {fold + 1}. --resume "
-            "continues it there."
-        )
+@dataclass(frozen=True)
+class _Fold:
+    """One training; its text says which."""
+
+    config: CrossValidationConfig
+    repeat: int
+    fold: int
+    folder: Path
+    progress: bool
+
+    def __str__(self) -> str:
+        return f"repeat {self.repeat + 1}, fold {self.fold + 1} of the cross-validation"
+
+
+def train_fold(fold: _Fold) -> None:
+    """Train the model of one fold, or go on with it; a finished one stays.
+
+    Raises:
+        RunError: Ctrl-C ended it.
+    """
+    begun = (fold.folder / runs.PROVENANCE).is_file()
+    if not runs.is_finished(fold.folder):
+        log.info("%s", fold)
+        config = fold.config.fold_config(fold.repeat, fold.fold)
+        if train(config, fold.folder, resume=begun, progress=fold.progress).interrupted:
+            raise RunError(
+                f"The cross-validation was interrupted in repeat {fold.repeat + 1}, fold {fold.fold + 1}. "
+                "--resume continues it there."
+            )
     # A finished training is not resumed, and checkpoints of many models are much.
-    remove(folder / "checkpoints")
+    remove(fold.folder / "checkpoints")
 
 
 def _records(config: CrossValidationConfig, folder: Path) -> dict[Path, dict[str, Any]]:
@@ -250,7 +278,7 @@ def _records(config: CrossValidationConfig, folder: Path) -> dict[Path, dict[str
 
 
 def _join_folds(
-    folds: Sequence[Predictions], repeat: int, events: Events, detector: Detector
+    folds: Sequence[Predictions], repeat: int, events: EventSource, detector: Detector
 ) -> tuple[Predictions, NDArray[np.int64]]:
     """Return the held-out predictions of one repeat in the order of the events, and that order."""
     if any(one.heads != folds[0].heads for one in folds):
@@ -275,7 +303,7 @@ def _join_folds(
 def _baselines(
     folder: Path,
     predictions: Predictions,
-    events: Events,
+    events: EventSource,
     detector: Detector,
     record: dict[str, Any],
 ) -> list[BaselineColumns]:
