@@ -42,9 +42,14 @@ class Augmentation(torch.nn.Module):
         heads: tasks whose targets move along.
         names: which symmetries to use; all legal ones by default.
 
+    Attributes:
+        generator: draws; torch's own for the device where None.
+
     Raises:
         ConfigError: an unknown symmetry.
     """
+
+    generator: torch.Generator | None = None
 
     def __init__(self, detector: Detector, heads: Sequence[Task], names: Sequence[str] | None = None) -> None:
         super().__init__()
@@ -69,7 +74,7 @@ class Augmentation(torch.nn.Module):
 
     def draw(self, n_events: int, device: torch.device) -> torch.Tensor:
         """Return a random symmetry number for each event; 0 is the identity."""
-        return torch.randint(self.n_symmetries, (n_events,), device=device)
+        return torch.randint(self.n_symmetries, (n_events,), device=device, generator=self.generator)
 
     def images(self, view: str, images: torch.Tensor, number: torch.Tensor) -> torch.Tensor:
         """Return changed images, shape (event, row, col) as given.

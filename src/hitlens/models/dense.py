@@ -46,6 +46,7 @@ class Dense(nn.Module):
     def __init__(self, views: tuple[View, ...], n_channels: int, n_outputs: int, config: DenseConfig) -> None:
         super().__init__()
         self.views = tuple(view.name for view in views)
+        self.flatten = nn.Flatten()
         sizes = [n_channels * sum(math.prod(view.shape) for view in views), *config.hidden]
         layers: list[nn.Module] = []
         for n_in, n_out in itertools.pairwise(sizes):
@@ -55,7 +56,7 @@ class Dense(nn.Module):
 
     def forward(self, images: dict[str, torch.Tensor]) -> torch.Tensor:
         """Return raw outputs (event, n_outputs) for images of shape (event, channel, row, col)."""
-        flat = torch.cat([images[view].flatten(1) for view in self.views], dim=1)  # (event, pixels)
+        flat = torch.cat([self.flatten(images[view]) for view in self.views], dim=-1)  # (event, pixels)
         outputs: torch.Tensor = self.output(self.body(flat)).float()
         return outputs
 
@@ -75,10 +76,11 @@ class Logistic(nn.Module):
     ) -> None:
         super().__init__()
         self.views = tuple(view.name for view in views)
+        self.flatten = nn.Flatten()
         self.output = nn.Linear(n_channels * sum(math.prod(view.shape) for view in views), n_outputs)
 
     def forward(self, images: dict[str, torch.Tensor]) -> torch.Tensor:
         """Return raw outputs (event, n_outputs) for images of shape (event, channel, row, col)."""
-        flat = torch.cat([images[view].flatten(1) for view in self.views], dim=1)  # (event, pixels)
+        flat = torch.cat([self.flatten(images[view]) for view in self.views], dim=-1)  # (event, pixels)
         outputs: torch.Tensor = self.output(flat).float()
         return outputs

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 
@@ -21,6 +23,9 @@ class ByteDropout(nn.Module):
     Args:
         p: probability to drop a value, from 0 to below 1.
 
+    Attributes:
+        generator: draws; torch's own for the device where None.
+
     Raises:
         ConfigError: p is out of range.
 
@@ -29,6 +34,8 @@ class ByteDropout(nn.Module):
         >>> layer(torch.ones(2)).tolist()
         [1.0, 1.0]
     """
+
+    generator: torch.Generator | None = None
 
     def __init__(self, p: float) -> None:
         super().__init__()
@@ -41,14 +48,27 @@ class ByteDropout(nn.Module):
         """Return x with values dropped, same shape and memory layout."""
         if not self.training or self.n_dropped == 0:
             return x
-        share = self.share or Share(0, len(x), len(x))
-        n_values = x.numel() // max(1, len(x))  # of one event
+        if _is_dense(x):  # drawn in the order in memory
+            return x * self.draw((len(x), x.numel() // max(1, len(x))), x).as_strided(x.shape, x.stride())
+        return x * self.draw(tuple(x.shape), x)
+
+    def draw(self, shape: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:
+        """Return factors of a shape, events first: 0 for a value to drop, else what keeps the mean.
+
+        Args:
+            shape: of the factors, in the order in which they are drawn.
+            like: gives type and device.
+        """
+        if self.n_dropped == 0:
+            return like.new_ones(shape)
+        share = self.share or Share(0, shape[0], shape[0])
+        n_values = math.prod(shape[1:])
         n_words = (n_values * share.n_events + 7) // 8
-        words = torch.empty(n_words, dtype=torch.int64, device=x.device).random_(-(2**63), None)
+        words = torch.empty(n_words, dtype=torch.int64, device=like.device)
+        words.random_(-(2**63), None, generator=self.generator)
         drawn = words.view(torch.uint8)[n_values * share.start : n_values * share.stop]
         keep = drawn >= self.n_dropped
-        mask = keep.to(x.dtype).mul_(256 / (256 - self.n_dropped))
-        return x * mask.as_strided(x.shape, x.stride()) if _is_dense(x) else x * mask.view(x.shape)
+        return keep.to(like.dtype).mul_(256 / (256 - self.n_dropped)).view(shape)
 
     def extra_repr(self) -> str:
         """Return the effective probability for printing."""

@@ -159,9 +159,9 @@ class ResidualCnn(nn.Module):
         """Return raw outputs (event, n_outputs) for images of shape (event, channel, pixel axes)."""
         if len(self.towers) < len(self.views):
             stacked = torch.cat([images[name] for name in self.views])  # (view * event, channel, row, col)
-            features = torch.cat(self.towers[self.views[0]](stacked).chunk(len(self.views)), dim=1)
+            features = torch.cat(self.towers[self.views[0]](stacked).chunk(len(self.views)), dim=-1)
         else:
-            features = torch.cat([tower(images[name]) for name, tower in self.towers.items()], dim=1)
+            features = torch.cat([tower(images[name]) for name, tower in self.towers.items()], dim=-1)
         hidden = self.hidden(features)  # (event, hidden)
         with torch.autocast(hidden.device.type, enabled=False):
             outputs: torch.Tensor = self.output(hidden.float())

@@ -66,7 +66,7 @@ class TwoBranchCnn(nn.Module):
 
     def forward(self, images: dict[str, torch.Tensor]) -> torch.Tensor:
         """Return raw outputs (event, n_outputs) for images of shape (event, channel, row, col)."""
-        features = torch.cat([branch(images[name]) for name, branch in self.branches.items()], dim=1)
+        features = torch.cat([branch(images[name]) for name, branch in self.branches.items()], dim=-1)
         hidden = self.hidden(features)  # (event, hidden)
         with torch.autocast(hidden.device.type, enabled=False):
             outputs: torch.Tensor = self.output(hidden.float())

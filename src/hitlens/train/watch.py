@@ -13,6 +13,10 @@ from hitlens.train.distributed import connected, said_by_first
 Watch = Callable[[int, float], bool]
 
 
+class Interrupted(Exception):
+    """Ends a training between two steps, as Ctrl-C does where one model is trained alone."""
+
+
 class Watching(Callback):
     """Tells a watch of every epoch, and ends the training when it asks for that.
 
