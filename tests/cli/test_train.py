@@ -11,7 +11,7 @@ import yaml
 from typer.testing import CliRunner
 
 from hitlens import cli
-from hitlens.config import RunConfig, list_recipes, load_config
+from hitlens.config import RunConfig, StudyConfig, list_recipes, load_config
 from hitlens.errors import ConfigError, RunError
 from hitlens.evaluate.predictions import read_predictions
 from hitlens.events import Events
@@ -120,6 +120,23 @@ def test_a_study_is_trained_as_one(data: Path, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(studies, "train_study", train_study)
     output = invoke("train", "cebr/scaling_study", "-d", data, "-o", tmp_path, "--force", "--quiet")
     assert str(tmp_path / "study.html") in output.replace("\n", "")
+
+
+def test_several_seeds_are_a_study(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def train_study(config: StudyConfig, folder: Path, **kwargs: object) -> Path:
+        asked.append(({name: one.train.seed for name, one in config.run_configs().items()}, folder))
+        return folder / "study.html"
+
+    monkeypatch.setattr(studies, "train_study", train_study)
+    monkeypatch.chdir(tmp_path)
+    invoke("train", "cebr/joint", "-d", data, "--seeds", "1-2,9")
+    assert asked == [({"seed1": 1, "seed2": 2, "seed9": 9}, Path("runs/joint_seeds"))]
+    with pytest.raises(ConfigError, match="this one describes a study"):
+        invoke("train", "cebr/scaling_study", "-d", data, "--seeds", "1-2")
+    with pytest.raises(ConfigError, match="two seeds or more"):
+        invoke("train", "cebr/joint", "-d", data, "--seeds", "1")
 
 
 def test_predict_writes_one_row_an_event(trained: tuple[Path, str], data: Path, tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from hitlens.workflow import runs, studies
 from hitlens.workflow.evaluation import evaluate_run
 from hitlens.workflow.preparing import prepare
 from hitlens.workflow.studies import compare_study, train_study
+from hitlens.workflow.together import Job
 
 N = 600
 NAMES = ("linear", "log1p", "dense")
@@ -161,24 +163,29 @@ def test_a_finished_study_is_kept(folder: Path, config: StudyConfig, monkeypatch
     def refuse(*args: object, **kwargs: object) -> None:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(studies, "train", refuse)
+    monkeypatch.setattr(studies, "train_together", refuse)
     (folder / "study.html").unlink()
     assert train_study(config, folder, resume=True).read_text() == before
 
 
 class Stopped:
-    """Stands for `train`: notes what it is asked, and Ctrl-C ends the second variant."""
+    """Stands for `train_together`: notes what it is asked, and Ctrl-C ends one variant."""
 
     def __init__(self, folder: Path, stop_in: str) -> None:
         self.folder, self.stop_in = folder, stop_in
         self.asked: list[tuple[str, bool]] = []
 
-    def __call__(self, config: Any, folder: Path, *, resume: bool, progress: bool) -> TrainingResult:
-        self.asked.append((folder.name, resume))
-        stop = folder.name == self.stop_in
-        folder.mkdir(exist_ok=True)
-        runs.write_provenance(folder, {"status": "interrupted" if stop else "finished"})
-        return TrainingResult(0, 0.5, "val_accuracy", 1, stop, "32-true")
+    def __call__(self, jobs: Sequence[Job], *, progress: bool) -> list[TrainingResult]:
+        found = []
+        for job in jobs:
+            self.asked.append((job.folder.name, job.resume))
+            stop = job.folder.name == self.stop_in
+            job.folder.mkdir(exist_ok=True)
+            runs.write_provenance(job.folder, {"status": "interrupted" if stop else "finished"})
+            found.append(TrainingResult(0, 0.5, "val_accuracy", 1, stop, "32-true"))
+            if stop:
+                break
+        return found + [replace(found[-1], interrupted=True)] * (len(jobs) - len(found))
 
 
 def test_ctrl_c_ends_the_study_and_resuming_goes_on_there(
@@ -186,15 +193,15 @@ def test_ctrl_c_ends_the_study_and_resuming_goes_on_there(
 ) -> None:
     folder = tmp_path / "study"
     monkeypatch.setattr(studies, "compare_study", lambda folder: folder / "study.html")
-    monkeypatch.setattr(studies, "train", first := Stopped(folder, "log1p"))
+    monkeypatch.setattr(studies, "train_together", first := Stopped(folder, "log1p"))
     with pytest.raises(RunError, match=r"interrupted in variant 'log1p'.* --resume"):
         train_study(config, folder)
     assert first.asked == [("linear", False), ("log1p", False)]
-    monkeypatch.setattr(studies, "train", second := Stopped(folder, "none"))
+    monkeypatch.setattr(studies, "train_together", second := Stopped(folder, "none"))
     train_study(config, folder, resume=True)
     assert second.asked == [("log1p", True), ("dense", False)]
     (folder / "note.txt").write_text("old")
-    monkeypatch.setattr(studies, "train", third := Stopped(folder, "none"))
+    monkeypatch.setattr(studies, "train_together", third := Stopped(folder, "none"))
     train_study(config, folder, force=True)
     assert [name for name, _ in third.asked] == list(NAMES)
     assert not (folder / "note.txt").exists()

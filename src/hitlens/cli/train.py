@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from hitlens.config import Recipe, StudyConfig
 
 
 def train(
@@ -20,6 +23,9 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Change a setting: --set train.epochs=5; repeatable.")
     ] = None,
+    seeds: Annotated[
+        str, typer.Option("--seeds", help="Train with each of these seeds and compare: 1-8, or 1,5,9.")
+    ] = "",
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Throw away what the run folder holds.")] = False,
     track: Annotated[
@@ -28,7 +34,7 @@ def train(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress bar.")] = False,
 ) -> None:
-    """Train a model, or every variant of a study, into a run folder."""
+    """Train a model, with one seed or several, or every variant of a study, into a run folder."""
     from hitlens.config import RunConfig, TuneConfig, load_config
     from hitlens.errors import ConfigError
     from hitlens.train.processes import refuse_several, started_together
@@ -40,11 +46,13 @@ def train(
         overrides.append(f"data.files=[{', '.join(repr(str(file)) for file in data)}]")
     if track:
         overrides.append(f"track.loggers=[{', '.join(track)}]")
-    folder = output or Path("runs") / Path(recipe).with_suffix("").name
+    folder = output or Path("runs") / (Path(recipe).with_suffix("").name + ("_seeds" if seeds else ""))
     with started_together() as processes:
         config = load_config(recipe, overrides)
         if isinstance(config, TuneConfig):
             raise ConfigError(f"'{recipe}' describes a search for settings. Start it: hitlens tune {recipe}.")
+        if seeds:
+            config = _with_seeds(config, seeds)
         if not isinstance(config, RunConfig):
             refuse_several("A study")
             page = train_study(config, folder, resume=resume, force=force, progress=not quiet)
@@ -63,3 +71,14 @@ def train(
     if result.interrupted:
         typer.echo("The model is the best so far; --resume continues the training.")
         raise typer.Exit(130)
+
+
+def _with_seeds(config: Recipe, seeds: str) -> StudyConfig:
+    """Return the study of a recipe with several seeds."""
+    from hitlens.config import RunConfig
+    from hitlens.errors import ConfigError
+    from hitlens.workflow.seeds import read_seeds, seed_study
+
+    if not isinstance(config, RunConfig):
+        raise ConfigError("--seeds trains one recipe with several seeds; this one describes a study.")
+    return seed_study(config, read_seeds(seeds))

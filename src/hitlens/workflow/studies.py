@@ -16,7 +16,7 @@ from hitlens.datasets.pixels import view_pixels
 from hitlens.datasets.regions import region_of
 from hitlens.datasets.transforms import PixelSource, blocks_of
 from hitlens.detectors import get_detector
-from hitlens.errors import ConfigError, RunError
+from hitlens.errors import ConfigError, HitlensError, RunError
 from hitlens.evaluate.predictions import read_predictions
 from hitlens.evaluate.results import Histogram, Reading, TaskResult
 from hitlens.evaluate.study import (
@@ -38,7 +38,7 @@ from hitlens.workflow import runs
 from hitlens.workflow.preparing import Prepared, prepare
 from hitlens.workflow.readings import earlier_readings, note_reading
 from hitlens.workflow.run_events import read_run_config
-from hitlens.workflow.training import train
+from hitlens.workflow.together import Job, train_together
 from hitlens.workflow.variants import as_text, machine_facts, variant_result
 
 SETTINGS, RESULTS, PAGE = "study.yaml", "study.json", "study.html"
@@ -55,9 +55,10 @@ def train_study(
 ) -> Path:
     """Train every variant of a study into a folder of its own, and compare them.
 
-    All variants have the same events, split and seed; variants of one architecture start from the same
-    weights. They are compared on the split the settings name. The folder gets ``study.yaml``, a run folder
-    for each variant, ``study.json`` and ``study.html``.
+    All variants have the same events and split; variants of one architecture and seed start from the same
+    weights. Those of one shape are trained at once where that is faster. They are compared on the split the
+    settings name. The folder gets ``study.yaml``, a run folder for each variant, ``study.json`` and
+    ``study.html``.
 
     Args:
         config: the settings.
@@ -79,8 +80,8 @@ def train_study(
     _check_variants(variants)
     chosen_slices(get_detector(config.base.detector), config.slices)
     _open_study(config, folder, resume=resume, force=force)
-    for name, variant in variants.items():
-        _train_variant(name, variant, folder / name, progress=progress)
+    for group in _by_events(variants):
+        _train_variants({name: variants[name] for name in group}, folder, progress=progress)
     return compare_study(folder)
 
 
@@ -230,12 +231,27 @@ def _open_study(config: StudyConfig, folder: Path, *, resume: bool, force: bool)
         partial.write_text(dump_config(config), encoding="utf-8")
 
 
-def _train_variant(name: str, config: RunConfig, folder: Path, *, progress: bool) -> None:
-    begun = (folder / runs.PROVENANCE).is_file()
-    if runs.is_finished(folder):
-        return
-    if train(config, folder, resume=begun, progress=progress).interrupted:
-        raise RunError(f"The study was interrupted in variant '{name}'. --resume continues it.")
+def _by_events(variants: Mapping[str, RunConfig]) -> list[list[str]]:
+    """Names of variants that learn from the same events, in order."""
+    groups: dict[str, list[str]] = {}
+    for name, one in variants.items():
+        groups.setdefault(repr((one.train.selection, one.train.mix)), []).append(name)
+    return list(groups.values())
+
+
+def _train_variants(variants: Mapping[str, RunConfig], folder: Path, *, progress: bool) -> None:
+    """Train variants of the same events, several at once where that is faster; finished ones are kept."""
+    jobs = {
+        name: Job(variant, folder / name, resume=(folder / name / runs.PROVENANCE).is_file())
+        for name, variant in variants.items()
+        if not runs.is_finished(folder / name)
+    }
+    outcomes = train_together(list(jobs.values()), progress=progress) if jobs else []
+    for name, outcome in zip(jobs, outcomes, strict=True):
+        if isinstance(outcome, HitlensError):
+            raise outcome
+        if outcome.interrupted:
+            raise RunError(f"The study was interrupted in variant '{name}'. --resume continues it.")
 
 
 def _variant_result(
