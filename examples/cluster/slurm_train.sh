@@ -16,4 +16,6 @@ export OMP_NUM_THREADS="${SLURM_CPUS_PER_TASK:-1}"
 # A job that was cut off goes on where it was.
 resume=()
 [ -e runs/flavour/provenance.json ] && resume=(--resume)
-srun python -m hitlens train nova/flavour --data nova.h5 --output runs/flavour --quiet "${resume[@]}"
+# One process that ends with an error ends all.
+srun --kill-on-bad-exit=1 \
+    python -m hitlens train nova/flavour --data nova.h5 --output runs/flavour --quiet "${resume[@]}"
