@@ -19,8 +19,9 @@ from hitlens.events import Events
 from hitlens.models import build_network
 from hitlens.models.preprocessing import Preprocessing, TargetScaling
 from hitlens.models.trained import ModelCard, TrainedModel, save_model
+from hitlens.workflow import prediction
 from hitlens.workflow.data import open_writer
-from hitlens.workflow.prediction import open_model, predict_events
+from hitlens.workflow.prediction import open_model, predict_events, predicts_in_bfloat16
 from hitlens.workflow.prediction_files import predict_files
 
 CEBR = get_detector("cebr")
@@ -197,3 +198,36 @@ def test_totals_over_the_images_stand_beside_the_predictions(events: Events) -> 
     assert table["seen_hits"].to_list() == (images != 0).sum(1).tolist()
     assert table["seen_charge"].to_list() == images.sum(1, dtype=float).tolist()
     assert table.columns.index("seen_hits") == table.columns.index("split") + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "tried", "expected"),
+    [
+        ("multiplicity", None, True),
+        ("joint", None, False),
+        ("multiplicity", False, False),
+        ("joint", True, True),
+    ],
+)
+def test_a_model_says_whether_it_tolerates_bfloat16(
+    name: str, tried: bool | None, expected: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = make_model(name)
+    card = made.card.model_copy(update={"predicts_in_bfloat16": tried})
+    save_model(TrainedModel(card, made.network, made.detector), tmp_path / "model.safetensors")
+    model = open_model(tmp_path)
+    monkeypatch.setattr(prediction, "cpu_has_bfloat16", lambda: True)
+    assert predicts_in_bfloat16(model) is expected
+    monkeypatch.setattr(prediction, "cpu_has_bfloat16", lambda: False)
+    assert predicts_in_bfloat16(model) is False
+
+
+@pytest.mark.parametrize("name", ["multiplicity", "joint"])
+def test_outputs_that_are_known_give_the_same_predictions(name: str, events: Events) -> None:
+    made = make_model(name)
+    card = made.card.model_copy(update={"temperature": {"multiplicity": 2.5}})
+    model = TrainedModel(card, made.network, made.detector)
+    outputs = model.outputs(events, bfloat16=predicts_in_bfloat16(model))
+    assert predict_events(model, events, None, outputs).table.equals(predict_events(model, events).table)
+    answers = model.answers(outputs)["multiplicity"]
+    np.testing.assert_allclose(answers, 1 / (1 + np.exp(-outputs["multiplicity"] / 2.5)), rtol=1e-6)

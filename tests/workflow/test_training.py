@@ -18,12 +18,13 @@ from hitlens.errors import ConfigError, DataError, LeakageError, NotFoundError, 
 from hitlens.evaluate.predictions import read_predictions
 from hitlens.events import Events, concat
 from hitlens.io.native_writer import NativeWriter
-from hitlens.models.trained import read_card
+from hitlens.models.trained import TrainedModel, read_card
 from hitlens.train.callbacks import read_history
 from hitlens.train.engine import TrainingResult
 from hitlens.workflow import runs, training
-from hitlens.workflow.prediction import open_model
+from hitlens.workflow.prediction import open_model, predict_events
 from hitlens.workflow.preparing import build_module, prepare, weights_hash
+from hitlens.workflow.run_events import read_run_config
 from hitlens.workflow.training import train
 
 N = 400
@@ -134,6 +135,38 @@ def test_the_card_carries_what_prediction_needs(run: tuple[Path, TrainingResult]
     assert card.temperature.keys() == {"multiplicity"}
     assert 0.1 <= card.temperature["multiplicity"] <= 10
     assert [scaling.curve for scaling in card.preprocessing.scalings["anode"]] == ["log1p"]
+
+
+def test_predictions_are_those_of_the_model_file(run: tuple[Path, TrainingResult]) -> None:
+    folder, _ = run
+    table = read_predictions(folder / "predictions.parquet").table
+    prepared = prepare(read_run_config(folder))
+    rows = np.sort(np.concatenate([prepared.split.validation, prepared.split.test]))
+    again = predict_events(open_model(folder), prepared.events.select(rows)).table
+    assert again["event"].equals(table["event"])
+    np.testing.assert_allclose(again["score_multiplicity"], table["score_multiplicity"], atol=1e-6)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_bfloat16_is_tried_where_the_machine_has_it(
+    native: bool, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def tolerates(model: TrainedModel, events: Events) -> bool:
+        tried.append(set(events.truth["event"]))
+        return True
+
+    monkeypatch.setattr(training, "N_TRIED", 30)
+    monkeypatch.setattr(training, "cpu_has_bfloat16", lambda: native)
+    monkeypatch.setattr(training, "tolerates_bfloat16", tolerates)
+    train(settings("single_energy", train={"epochs": 1}), tmp_path / "run", progress=False)
+    assert read_card(tmp_path / "run" / "model.safetensors").predicts_in_bfloat16 is (
+        True if native else None
+    )
+    known = read_predictions(tmp_path / "run" / "predictions.parquet").split("validation").table
+    assert [len(one) for one in tried] == ([30] if native else [])
+    assert all(one <= set(known["event"]) for one in tried)
 
 
 def test_constants_come_from_the_training_split_alone(settings: Settings) -> None:

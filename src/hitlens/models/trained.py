@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ class ModelCard(BaseModel):
         best_epoch: counted from 0.
         validation_score: the score that chose that epoch.
         monitor: name of that score.
+        predicts_in_bfloat16: whether bfloat16 changes its answers by little; None where it was not tried.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,6 +73,7 @@ class ModelCard(BaseModel):
     best_epoch: int = -1
     validation_score: float | None = None
     monitor: str = ""
+    predicts_in_bfloat16: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,16 @@ class TrainedModel:
         Raises:
             DataError: the events are of another detector or have other views.
         """
+        return self.answers(self.outputs(events, batch_size=batch_size, bfloat16=bfloat16))
+
+    def outputs(
+        self, events: Events, *, batch_size: int = 2048, bfloat16: bool = False
+    ) -> dict[str, NDArray[Any]]:
+        """Return what `answers` needs of every event, in order: the only costly part of a prediction.
+
+        Raw scores of shape (event, n_outputs) for heads that classify, values in physical units for
+        regressions, both averaged over the symmetries. Arguments and errors as `predict`.
+        """
         self._check(events)
         regions = self.card.preprocessing.regions
         symmetries = Augmentation(shown_detector(self.detector, regions), self.card.heads)
@@ -121,6 +134,16 @@ class TrainedModel:
             if parts
             else np.zeros((0, head.n_outputs), dtype=np.float32)
             for head in self.card.heads
+        }
+
+    def answers(self, outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Return the answer of each head from its outputs: with the temperature, scores become probabilities.
+
+        Args:
+            outputs: of `outputs`.
+        """
+        return {
+            head.name: self._answer(head, torch.from_numpy(outputs[head.name])) for head in self.card.heads
         }
 
     def _check(self, events: Events) -> None:
@@ -152,18 +175,20 @@ class TrainedModel:
             ):
                 values = self.card.preprocessing.unscale_output(head, raw)
                 found[head.name].append(symmetries.undo_target(head, values, numbers))
-        return {head.name: self._answer(head, found[head.name]) for head in self.card.heads}
+        return {head.name: self._mean(head, found[head.name]).numpy() for head in self.card.heads}
 
-    def _answer(self, head: Task, values: list[torch.Tensor]) -> NDArray[Any]:
-        """Average over symmetries, sets aligned first; then probabilities for classes."""
+    def _mean(self, head: Task, values: list[torch.Tensor]) -> torch.Tensor:
+        """Average over symmetries, sets aligned first."""
         if head.kind == "set_regression":
             spread = values[0].new_tensor(self.card.preprocessing.targets[head.name].spread)
             values = [align_outputs(torch.stack(values), len(head.elements), spread)]
-        mean = torch.stack(values).mean(dim=0)
+        return torch.stack(values).mean(dim=0)
+
+    def _answer(self, head: Task, outputs: torch.Tensor) -> NDArray[Any]:
         if head.is_classification:
-            scaled = mean / self.card.temperature.get(head.name, 1.0)
-            mean = scaled.sigmoid() if head.kind == "binary" else scaled.softmax(dim=1)
-        answer: NDArray[Any] = mean.numpy()
+            scaled = outputs / self.card.temperature.get(head.name, 1.0)
+            outputs = scaled.sigmoid() if head.kind == "binary" else scaled.softmax(dim=1)
+        answer: NDArray[Any] = outputs.numpy()
         return answer
 
 

@@ -1,6 +1,7 @@
 """Training: the loop through Lightning, losses, schedules, checkpoints, calibration."""
 
 __all__ = [
+    "bfloat16",
     "calibrate",
     "callbacks",
     "config",

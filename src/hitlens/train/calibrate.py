@@ -5,44 +5,45 @@ Source: C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
+from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from hitlens.datasets.targets import encode_target
 from hitlens.detector import Task
-from hitlens.events import EventSource
-from hitlens.models.trained import TrainedModel
 
 #: Range searched, as powers of ten.
 _LOW, _HIGH = -1.0, 1.0
 
-#: Events predicted at a time; a multiple of the batches of a prediction, which so stay what they are.
-_BLOCK = 16384
-
 
 def fit_temperature(
-    model: TrainedModel, validation: EventSource, heads: Sequence[Task], *, bfloat16: bool = False
+    outputs: Mapping[str, NDArray[Any]], truth: pl.DataFrame, heads: Sequence[Task]
 ) -> dict[str, float]:
     """Return for each head the temperature with the least log loss on the validation split.
 
     Args:
-        model: with temperatures of 1.
-        validation: events of the validation split, in memory or in their files.
+        outputs: of `hitlens.models.trained.TrainedModel.outputs` for its events.
+        truth: of the same events.
         heads: heads that classify.
-        bfloat16: as the predictions will be computed, see `TrainedModel.predict`.
+
+    Examples:
+        >>> task = Task(name="many", kind="binary", meaning="", target="n > 1", class_names=("one", "many"))
+        >>> truth = pl.DataFrame({"n": [1, 1, 1, 2, 2, 2]})
+        >>> overconfident = np.array([[-6.0], [-6.0], [6.0], [-6.0], [6.0], [6.0]])
+        >>> round(fit_temperature({"many": overconfident}, truth, [task])["many"], 2)
+        8.66
     """
-    parts = [model.predict(block, bfloat16=bfloat16) for block in validation.blocks(_BLOCK)]
     found = {}
     for head in heads:
-        target = encode_target(validation.truth, head)
-        answers = np.concatenate([part[head.name] for part in parts])
-        scores = torch.from_numpy(answers[target.defined]).double().clamp(1e-12, 1 - 1e-12)
+        target = encode_target(truth, head)
+        raw = torch.from_numpy(outputs[head.name][target.defined]).double()
         labels = torch.from_numpy(target.values[target.defined, 0]).double()
-        raw = torch.logit(scores[:, 0]) if head.kind == "binary" else scores.log()
-        found[head.name] = _best_temperature(raw, labels)
+        found[head.name] = _best_temperature(raw[:, 0] if head.kind == "binary" else raw, labels)
     return found
 
 

@@ -37,19 +37,33 @@ def open_model(path: Path) -> TrainedModel:
 
 
 def predicts_in_bfloat16(model: TrainedModel) -> bool:
-    """Whether a model predicts in bfloat16 here: classes tolerate it, energies and positions do not."""
-    return all(head.is_classification for head in model.card.heads) and cpu_has_bfloat16()
+    """Whether a model predicts in bfloat16 here: where its training found that harmless.
+
+    Where it was not tried, classes are taken to tolerate it, energies and positions not.
+    """
+    harmless = model.card.predicts_in_bfloat16
+    if harmless is None:
+        harmless = all(head.is_classification for head in model.card.heads)
+    return harmless and cpu_has_bfloat16()
 
 
-def predict_events(model: TrainedModel, events: Events, split: NDArray[np.str_] | None = None) -> Predictions:
+def predict_events(
+    model: TrainedModel,
+    events: Events,
+    split: NDArray[np.str_] | None = None,
+    outputs: Mapping[str, NDArray[Any]] | None = None,
+) -> Predictions:
     """Return the predictions of a model for every event, in order.
 
     Args:
         model: a trained model.
         events: events of its detector, with or without truth.
         split: name of the split each event is in; "none" for all by default.
+        outputs: of the model for these events, where they are known already.
     """
-    answers = model.predict(events, bfloat16=predicts_in_bfloat16(model))
+    if outputs is None:
+        outputs = model.outputs(events, bfloat16=predicts_in_bfloat16(model))
+    answers = model.answers(outputs)
     table = _columns(events, model.detector, model.card.task, model.card.heads, answers, split)
     return Predictions(table, model.card.task, model.card.heads, model.card.detector, {})
 

@@ -170,7 +170,11 @@ def predict_to_file(
 
 
 def write_event_predictions(
-    model: TrainedModel, events: EventSource, split: NDArray[np.str_], output: Path
+    model: TrainedModel,
+    events: EventSource,
+    split: NDArray[np.str_],
+    outputs: Mapping[str, NDArray[Any]],
+    output: Path,
 ) -> None:
     """Write the predictions of events, in memory or in their files, a block of them at a time.
 
@@ -178,14 +182,16 @@ def write_event_predictions(
         model: a trained model.
         events: events of its detector.
         split: name of the split each event is in.
+        outputs: of the model for these events.
         output: Parquet file.
     """
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.parts-", dir=output.parent) as name:
         parts, start = [], 0
         for number, block in enumerate(events.blocks(BLOCK)):
             parts.append(Path(name) / f"part-{number:06d}.parquet")
-            names = split[start : start + len(block)]
-            predict_events(model, block, names).table.write_parquet(parts[-1])
+            rows = slice(start, start + len(block))
+            of_block = {head: values[rows] for head, values in outputs.items()}
+            predict_events(model, block, split[rows], of_block).table.write_parquet(parts[-1])
             start += len(block)
         join_predictions(parts, no_predictions(model, {}), output)
 

@@ -7,11 +7,12 @@ import os
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pytorch_lightning.loggers import Logger
 
 from hitlens.config import RunConfig, dump_config
@@ -24,14 +25,17 @@ from hitlens.errors import ConfigError
 from hitlens.io.atomic import written_whole
 from hitlens.models.trained import ModelCard, TrainedModel, save_model
 from hitlens.settings import flattened
+from hitlens.train.bfloat16 import tolerates_bfloat16
 from hitlens.train.calibrate import fit_temperature
 from hitlens.train.distributed import backend_of, check_divisible, connected, device_type
 from hitlens.train.engine import TrainingResult, run_training
+from hitlens.train.hardware import cpu_has_bfloat16
 from hitlens.train.module import TrainingModule
 from hitlens.train.scores import monitored
 from hitlens.train.tracking import Summary, finish_loggers, make_loggers, record_of
 from hitlens.train.watch import Watch
 from hitlens.workflow import runs
+from hitlens.workflow.data import BLOCK
 from hitlens.workflow.prediction import predicts_in_bfloat16
 from hitlens.workflow.prediction_files import write_event_predictions
 from hitlens.workflow.preparing import Prepared, build_module, prepare, training_data, weights_hash
@@ -39,6 +43,9 @@ from hitlens.workflow.run_events import read_run_config
 
 #: Splits whose events a training predicts when it is over.
 PREDICTED = ("validation", "test")
+
+#: Validation events on which a model is tried in bfloat16.
+N_TRIED = 1000
 
 
 @dataclass(frozen=True)
@@ -176,8 +183,16 @@ def finish_training(begun: Begun, result: TrainingResult, predicted: Sequence[st
         predicted: splits whose events are predicted.
     """
     model = _trained_model(begun, result)
+    parts = begun.prepared.split
+    rows = np.sort(np.concatenate([getattr(parts, name) for name in {*predicted, "validation"}]))
+    outputs = _outputs(model, begun.prepared, rows)
+    model = _calibrated(begun.config, model, begun.prepared, rows, outputs)
     save_model(model, begun.folder / runs.MODEL)
-    _write_predictions(model, begun.prepared, begun.folder, predicted)
+    names = parts.names(len(begun.prepared.events))[rows]
+    asked = np.isin(names, list(predicted))
+    outputs = {head: values[asked] for head, values in outputs.items()}
+    events = begun.prepared.some(rows[asked])
+    write_event_predictions(model, events, names[asked], outputs, begun.folder / runs.PREDICTIONS)
     seconds = begun.seconds_before + time.perf_counter() - begun.started
     last = _last_record(result, begun.module) | {"seconds": round(seconds, 1)}
     runs.write_provenance(begun.folder, begun.record | last)
@@ -215,20 +230,36 @@ def _trained_model(begun: Begun, result: TrainingResult) -> TrainedModel:
         monitor=result.monitor,
     )
     model = TrainedModel(card, module.network.cpu().eval(), prepared.detector)
+    if not cpu_has_bfloat16():
+        return model
+    validation = prepared.split.validation
+    some = validation[:: max(1, len(validation) // N_TRIED)][:N_TRIED]
+    harmless = tolerates_bfloat16(model, prepared.events.select(some))
+    return replace(model, card=card.model_copy(update={"predicts_in_bfloat16": harmless}))
+
+
+def _outputs(model: TrainedModel, prepared: Prepared, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """What the network says of some events: the scores of classes without their temperature."""
+    bfloat16 = predicts_in_bfloat16(model)
+    blocks = [model.outputs(block, bfloat16=bfloat16) for block in prepared.some(rows).blocks(BLOCK)]
+    return {head.name: np.concatenate([one[head.name] for one in blocks]) for head in prepared.heads}
+
+
+def _calibrated(
+    config: RunConfig,
+    model: TrainedModel,
+    prepared: Prepared,
+    rows: NDArray[np.int64],
+    outputs: dict[str, NDArray[Any]],
+) -> TrainedModel:
+    """The model with its temperatures, fixed on the validation split."""
     heads = [head for head in prepared.heads if head.is_classification]
     if not config.model.calibrate or not heads:
         return model
-    validation = prepared.some(prepared.split.validation)
-    temperature = fit_temperature(model, validation, heads, bfloat16=predicts_in_bfloat16(model))
-    return TrainedModel(card.model_copy(update={"temperature": temperature}), model.network, model.detector)
-
-
-def _write_predictions(
-    model: TrainedModel, prepared: Prepared, folder: Path, predicted: Sequence[str]
-) -> None:
-    rows = np.sort(np.concatenate([getattr(prepared.split, name) for name in predicted]))
-    names = prepared.split.names(len(prepared.events))[rows]
-    write_event_predictions(model, prepared.some(rows), names, folder / runs.PREDICTIONS)
+    known = np.isin(rows, prepared.split.validation)
+    truth = prepared.events.truth[rows[known]]
+    temperature = fit_temperature({name: one[known] for name, one in outputs.items()}, truth, heads)
+    return replace(model, card=model.card.model_copy(update={"temperature": temperature}))
 
 
 def _first_record(config: RunConfig, prepared: Prepared) -> dict[str, Any]:
@@ -289,7 +320,15 @@ def _same_settings(folder: Path, config: RunConfig) -> None:
         return
     before, after = (flattened(one.model_dump(mode="json")) for one in (read_run_config(folder), config))
     described = ("detector",) if is_description(config.detector) else ()
-    free = ("title", "data.files", "data.memory", "evaluate.", "track.", "train.checkpoint_minutes", *described)
+    free = (
+        "title",
+        "data.files",
+        "data.memory",
+        "evaluate.",
+        "track.",
+        "train.checkpoint_minutes",
+        *described,
+    )
     for key in sorted(before.keys() | after.keys()):
         if before.get(key) != after.get(key) and not key.startswith(free):
             raise ConfigError(
