@@ -115,6 +115,6 @@ def test_a_method_may_score_several_classes(monkeypatch: pytest.MonkeyPatch, mak
 
     kinds = Task(name="k", kind="multiclass", meaning="", target="1", class_names=("a", "b", "c"))
     sure = Baseline(name="sure", meaning="", tasks=("k",), predict=always_sure)
-    found = _solve(sure, kinds, make_cebr(10), np.array([1, 3]), None)["k"]
+    found = _solve(sure, kinds, make_cebr(10), np.arange(10), np.array([1, 3]), None)["k"]
     assert found.shape == (10, 3)
     assert np.isfinite(found).all(axis=1).nonzero()[0].tolist() == [1, 3]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from hitlens.config import RunConfig
@@ -19,7 +20,7 @@ from hitlens.evaluate.baselines import BaselineColumns
 from hitlens.evaluate.config import EvaluateConfig
 from hitlens.evaluate.learned import Summaries, learned_baselines
 from hitlens.evaluate.predictions import Predictions
-from hitlens.events import Events, evaluate_condition
+from hitlens.events import EventSource, evaluate_condition
 from hitlens.workflow.run_events import match_events
 
 #: Called with what is being done, and how much of it: (words, done, total).
@@ -27,11 +28,13 @@ Progress = Callable[[str, int, int], None]
 
 #: Events a physics method is given at once, so that progress shows.
 _BLOCK = 500
+#: Events made numbers of at once, which bounds the images in memory.
+_SUMMARY_BLOCK = 16384
 
 
 def training_rows(
     predictions: Predictions,
-    events: Events,
+    events: EventSource,
     detector: Detector,
     run: RunConfig,
     provenance: dict[str, Any],
@@ -63,7 +66,7 @@ def training_rows(
 
 def run_baselines(
     predictions: Predictions,
-    events: Events,
+    events: EventSource,
     detector: Detector,
     config: EvaluateConfig,
     training: NDArray[np.int64] | None,
@@ -95,7 +98,7 @@ def run_baselines(
 
 def _learned(
     chosen: Predictions,
-    events: Events,
+    events: EventSource,
     detector: Detector,
     config: EvaluateConfig,
     training: NDArray[np.int64],
@@ -113,8 +116,8 @@ def _learned(
         learned_baselines(
             config.learned,
             chosen.heads,
-            _summaries(events.select(training), detector),
-            _summaries(events.select(positions), detector),
+            _summaries(events, training, detector),
+            _summaries(events, positions, detector),
             np.arange(len(chosen)),
             balanced=balanced,
             seed=config.seed,
@@ -126,15 +129,17 @@ def _learned(
     return found
 
 
-def _summaries(events: Events, detector: Detector) -> Summaries:
+def _summaries(events: EventSource, rows: NDArray[np.int64], detector: Detector) -> Summaries:
+    """Numbers of the events at these positions; a block of their images is in memory at a time."""
     started = time.perf_counter()
-    features = summarise(events, detector)
-    return Summaries(features, events.truth, time.perf_counter() - started)
+    parts = np.split(rows, range(_SUMMARY_BLOCK, len(rows), _SUMMARY_BLOCK))
+    features = pl.concat([summarise(events.select(part), detector) for part in parts])
+    return Summaries(features, events.truth[rows], time.perf_counter() - started)
 
 
 def _own(
     chosen: Predictions,
-    events: Events,
+    events: EventSource,
     detector: Detector,
     config: EvaluateConfig,
     progress: Progress | None,
@@ -153,14 +158,15 @@ def _own(
         rng = np.random.default_rng(config.seed)
         rows = np.sort(rng.choice(rows, config.baseline_events, replace=False))
     some = chosen.with_table(chosen.table[rows])
-    picked = events.select(match_events(some.table, events, detector.key))
-    return [_run_baseline(one, some, picked, rows, progress) for one in methods]
+    positions = match_events(some.table, events, detector.key)
+    return [_run_baseline(one, some, events, positions, rows, progress) for one in methods]
 
 
 def _run_baseline(
     baseline: Baseline,
     some: Predictions,
-    events: Events,
+    events: EventSource,
+    positions: NDArray[np.int64],
     rows: NDArray[np.int64],
     progress: Progress | None,
 ) -> BaselineColumns:
@@ -170,8 +176,8 @@ def _run_baseline(
     for head in some.heads:
         if head.name not in baseline.tasks:
             continue
-        wanted = np.flatnonzero(evaluate_condition(events.truth, head.selection))
-        columns[head.name] = _solve(baseline, head, events, wanted, progress)
+        wanted = np.flatnonzero(evaluate_condition(events.truth[positions], head.selection))
+        columns[head.name] = _solve(baseline, head, events, positions, wanted, progress)
         n_solved += len(wanted)
     seconds = time.perf_counter() - started
     # Heads that need only some of the events make an event cheaper: the time is that of a head and event.
@@ -180,15 +186,21 @@ def _run_baseline(
 
 
 def _solve(
-    baseline: Baseline, head: Task, events: Events, wanted: NDArray[np.int64], progress: Progress | None
+    baseline: Baseline,
+    head: Task,
+    events: EventSource,
+    positions: NDArray[np.int64],
+    wanted: NDArray[np.int64],
+    progress: Progress | None,
 ) -> dict[str, NDArray[np.float64]]:
     """Return a method's columns for one head, NaN for the events it was not asked about."""
     outputs = (head.name,) if head.is_classification else head.target_columns
-    shape = (len(events), len(head.class_names)) if head.kind == "multiclass" else (len(events),)
+    n = len(positions)
+    shape = (n, len(head.class_names)) if head.kind == "multiclass" else (n,)
     columns = {name: np.full(shape, np.nan) for name in outputs}
     for start in range(0, len(wanted), _BLOCK):
         block = wanted[start : start + _BLOCK]
-        found = baseline.predict(events.select(block), head)
+        found = baseline.predict(events.select(positions[block]), head)
         missing = [name for name in outputs if name not in found]
         if missing:
             raise DataError(

@@ -21,7 +21,7 @@ from hitlens.evaluate.config import EvaluateConfig
 from hitlens.evaluate.evaluation import evaluate
 from hitlens.evaluate.predictions import Predictions, read_predictions
 from hitlens.evaluate.results import Picture, Results, write_results
-from hitlens.events import Events
+from hitlens.events import EventSource
 from hitlens.report.drawn import DrawnFigure
 from hitlens.report.embed import figure_to_bytes
 from hitlens.report.event_display import draw_gallery
@@ -110,8 +110,8 @@ def _changed(config: EvaluateConfig, changes: dict[str, Any]) -> EvaluateConfig:
         ) from None
 
 
-def _read_events(run: RunConfig, files: Sequence[Path] | None) -> Events | None:
-    """Return the run's events; without them the numbers stand, without pictures and physics baselines."""
+def _read_events(run: RunConfig, files: Sequence[Path] | None) -> EventSource | None:
+    """Return the run's events, in memory or in their files; without them the numbers stand, without pictures and physics baselines."""
     try:
         return read_data(run.data, run.detector, files)
     except NotFoundError as error:
@@ -122,7 +122,7 @@ def _read_events(run: RunConfig, files: Sequence[Path] | None) -> Events | None:
 
 
 def _facts(
-    provenance: dict[str, Any], events: Events | None, rows: NDArray[np.int64] | None
+    provenance: dict[str, Any], events: EventSource | None, rows: NDArray[np.int64] | None
 ) -> dict[str, str]:
     data = provenance.get("data", {})
     facts = {"event files": ", ".join(map(str, data.get("files", ())))}
@@ -135,7 +135,7 @@ def _facts(
 
 
 def _pictures(
-    chosen: Predictions, events: Events, detector: Detector, config: EvaluateConfig
+    chosen: Predictions, events: EventSource, detector: Detector, config: EvaluateConfig
 ) -> list[tuple[Picture, DrawnFigure]]:
     found = []
     for one in run_galleries(chosen, events, detector, config.cut):

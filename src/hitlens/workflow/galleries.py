@@ -18,7 +18,7 @@ from hitlens.detectors import get_detector, read_detector
 from hitlens.errors import ConfigError, DataError, SelectionError
 from hitlens.evaluate.predictions import Predictions, read_predictions
 from hitlens.evaluate.regression import largest_errors
-from hitlens.events import Events, evaluate_expression
+from hitlens.events import EventSource, evaluate_expression
 from hitlens.report.embed import figure_to_bytes
 from hitlens.report.event_display import draw_gallery
 from hitlens.report.gallery import Gallery, class_outcomes, make_gallery, outcomes
@@ -52,7 +52,7 @@ class _Chosen:
 
 
 def run_galleries(
-    predictions: Predictions, events: Events, detector: Detector, cut: float, n: int | None = None
+    predictions: Predictions, events: EventSource, detector: Detector, cut: float, n: int | None = None
 ) -> tuple[Gallery, ...]:
     """Return the galleries of a report: outcomes of each classification, largest errors of the others.
 
@@ -115,7 +115,7 @@ def _kinds(predictions: Predictions, head: Task, cut: float) -> list[_Chosen]:
     return [_Chosen(f"gallery_{head.name}_largest_errors", title, rows, "largest error first", (head,))]
 
 
-def _positions(table: pl.DataFrame, events: Events, detector: Detector) -> NDArray[np.int64]:
+def _positions(table: pl.DataFrame, events: EventSource, detector: Detector) -> NDArray[np.int64]:
     """Return where events are, by key and file; by key alone where the files have other names now."""
     both = [n for n in detector.labels if n in table.columns and n in events.truth.columns]
     if set(both) > set(detector.key):
@@ -127,7 +127,11 @@ def _positions(table: pl.DataFrame, events: Events, detector: Detector) -> NDArr
 
 
 def _gallery(
-    predictions: Predictions, events: Events, detector: Detector, chosen: _Chosen, positions: Sequence[int]
+    predictions: Predictions,
+    events: EventSource,
+    detector: Detector,
+    chosen: _Chosen,
+    positions: Sequence[int],
 ) -> Gallery:
     """Return the pictures of the chosen events; only these are made dense."""
     some = events.select(np.asarray(positions, dtype=np.int64))
@@ -185,7 +189,7 @@ def gallery(
     return write_whole(out, figure_to_bytes(figure, "svg" if out.suffix == ".svg" else "png", DPI))
 
 
-def _open(source: Path, files: Sequence[Path] | None) -> tuple[Predictions, Events, Detector]:
+def _open(source: Path, files: Sequence[Path] | None) -> tuple[Predictions, EventSource, Detector]:
     if source.is_dir():
         config = read_run_config(source)
         predictions = read_predictions(source / runs.PREDICTIONS)

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from hitlens.config import DataConfig, RunConfig, load_config
 from hitlens.detector import Detector, ReadReport
+from hitlens.detectors import get_detector
 from hitlens.errors import DataError, RunError
-from hitlens.events import Events
+from hitlens.events import EventSource
 from hitlens.workflow import runs
-from hitlens.workflow.data import read_events
+from hitlens.workflow.storing import chosen_events, open_events
 
 
 def read_run_config(folder: Path) -> RunConfig:
@@ -34,8 +35,10 @@ def read_run_config(folder: Path) -> RunConfig:
     return config.model_copy(update={"detector": str(kept)}) if kept.is_file() else config
 
 
-def read_data(config: DataConfig, detector: str | Detector, files: Sequence[Path] | None = None) -> Events:
-    """Read the events of a run as its training did.
+def read_data(
+    config: DataConfig, detector: str | Detector, files: Sequence[Path] | None = None
+) -> EventSource:
+    """Return the events of a run as its training had them; those that are streamed stay in their files.
 
     Args:
         config: what to read.
@@ -46,20 +49,12 @@ def read_data(config: DataConfig, detector: str | Detector, files: Sequence[Path
         NotFoundError: a file is missing.
         FileFormatError: a file cannot be read.
     """
-    events = read_events(
-        list(files) if files else [Path(file) for file in config.files],
-        detector,
-        layout=config.layout or None,
-        on_bad_event=config.on_bad_event,
-        options=config.options,
-        report=ReadReport([]),
-    )
-    if config.selection:
-        events = events.filter(config.selection)
-    return events.select(slice(0, config.max_events)) if config.max_events else events
+    paths = list(files) if files else [Path(file) for file in config.files]
+    events = open_events(config, get_detector(detector), paths, report=ReadReport([]))
+    return chosen_events(config, events)[0]
 
 
-def match_events(table: pl.DataFrame, events: Events, key: Sequence[str]) -> NDArray[np.int64]:
+def match_events(table: pl.DataFrame, events: EventSource, key: Sequence[str]) -> NDArray[np.int64]:
     """Return the position among events of each row of a predictions table, shape (row,).
 
     Args:
@@ -81,6 +76,6 @@ def match_events(table: pl.DataFrame, events: Events, key: Sequence[str]) -> NDA
     return found.to_numpy().astype(np.int64)
 
 
-def images_of(events: Events, rows: NDArray[Any], view: str, shape: tuple[int, ...]) -> NDArray[Any]:
+def images_of(events: EventSource, rows: NDArray[Any], view: str, shape: tuple[int, ...]) -> NDArray[Any]:
     """Return the dense images of some events, shape (event, row, col)."""
     return events.select(rows).dense(view, shape)
