@@ -100,7 +100,7 @@ class Store:
 
 def test_the_first_error_is_raised_and_the_others_end_quietly() -> None:
     store = Store()
-    first, second = Alarm(store), Alarm(store)  # type: ignore[arg-type]
+    first, second = Alarm(store, 1), Alarm(store, 1)
     with pytest.raises(DataError, match="a broken file"):
         first.end(DataError("a broken file"))
     with pytest.raises(SystemExit) as left:
@@ -109,9 +109,9 @@ def test_the_first_error_is_raised_and_the_others_end_quietly() -> None:
 
 
 def test_a_process_that_lost_another_says_so_in_plain_words() -> None:
-    alarm = Alarm(Store())  # type: ignore[arg-type]
+    alarm = Alarm(Store(), 1)
     with pytest.raises(RunError, match="Another process of this training is gone"):
         alarm.end(RuntimeError("[gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:4"))
-    alarm = Alarm(Store())  # type: ignore[arg-type]
+    alarm = Alarm(Store(), 1)
     with pytest.raises(RuntimeError, match="shapes"):
         alarm.end(RuntimeError("shapes do not fit"))

@@ -15,8 +15,8 @@ from hitlens.errors import ConfigError, HitlensError, RunError
 
 log = logging.getLogger(__name__)
 
-#: Name under which the processes count those that failed.
-_FAILED = "hitlens/failed"
+#: Names under which the processes count those that failed, and those that know of it.
+_FAILED, _KNOWING = "hitlens/failed", "hitlens/knowing"
 #: Seconds between two looks whether a process failed, and those a process has to end by itself after that.
 _LOOK_SECONDS, _GRACE_SECONDS = 0.5, 4.0
 
@@ -125,7 +125,7 @@ def started_together() -> Iterator[Processes]:
 
     alarm = None
     try:
-        alarm = Alarm(connect(processes))
+        alarm = Alarm(connect(processes), processes.n_processes)
         yield processes
     except BaseException as problem:
         if alarm is None:
@@ -156,10 +156,13 @@ class Alarm:
 
     Args:
         store: shared by all processes.
+        n_processes: how many there are.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, n_processes: int) -> None:
         self._store = store
+        self._n_others = n_processes - 1
+        self._knows = False
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -168,6 +171,7 @@ class Alarm:
         """Raise the problem if it is the first of all processes; end quietly otherwise."""
         self.stop()
         if self._is_first_to_fail():
+            self._wait_for_others()
             raise _in_plain_words(problem)
         _end_quietly(problem)
 
@@ -178,15 +182,29 @@ class Alarm:
 
     def _is_first_to_fail(self) -> bool:
         try:
-            return self._store.add(_FAILED, 1) == 1
+            first = not self._knows and self._store.add(_FAILED, 1) == 1
+            if not first and not self._knows:
+                self._store.add(_KNOWING, 1)
         except RuntimeError:  # the process that holds the store is gone, and has said why
             return False
+        return first
+
+    def _wait_for_others(self) -> None:
+        """Let the others learn of it: the store may live in this process, and end with it."""
+        until = time.monotonic() + 4 * _LOOK_SECONDS
+        with suppress(RuntimeError):
+            while self._store.add(_KNOWING, 0) < self._n_others and time.monotonic() < until:
+                time.sleep(_LOOK_SECONDS / 10)
 
     def _watch(self) -> None:
         while not self._stopped.wait(_LOOK_SECONDS):
             with suppress(RuntimeError):
-                if self._store.check([_FAILED]) and not self._stopped.wait(_GRACE_SECONDS):
-                    os._exit(2)
+                if self._store.check([_FAILED]):
+                    self._knows = True
+                    self._store.add(_KNOWING, 1)
+                    break
+        if self._knows and not self._stopped.wait(_GRACE_SECONDS):
+            os._exit(2)
 
 
 def _in_plain_words(problem: BaseException) -> BaseException:
