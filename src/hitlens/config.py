@@ -182,7 +182,8 @@ class TuneConfig(BaseModel):
         Raises:
             ConfigError: a value is out of range.
         """
-        content = merged(self.base.model_dump(mode="json"), values)
+        plain = {path: list(one) if isinstance(one, tuple) else one for path, one in values.items()}
+        content = merged(self.base.model_dump(mode="json"), plain)
         return _validated(content, f"search.space ({_named(values)})")
 
     def run_configs(self) -> dict[str, RunConfig]:

@@ -175,6 +175,7 @@ def test_what_stands_in_the_test_split_changes_nothing(
         )
         return replace(prepared, events=Events({"anode": images}, truth, "cebr"))
 
+    monkeypatch.setattr(tuning, "prepare", poisoned)
     monkeypatch.setattr(trials, "prepare", poisoned)
     tune(changed(config, longer={"epochs": 0}), tmp_path / "search", progress=False)
     again = read_tuning(tmp_path / "search" / "tune.json")
@@ -184,11 +185,28 @@ def test_what_stands_in_the_test_split_changes_nothing(
 def test_events_are_read_once_for_all_trials(
     config: TuneConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = []
-    monkeypatch.setattr(trials, "prepare", lambda run: read.append(run) or prepare(run))
+    read: list[Any] = []
+    for module in (trials, tuning):
+        monkeypatch.setattr(module, "prepare", lambda run: read.append(run) or prepare(run))
     tune(only_search(config), tmp_path / "search", progress=False)
     assert len(read) == 1
     assert trials._EVENTS == {}
+
+
+def test_lists_of_numbers_are_settings_too(
+    config: TuneConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lists = changed(
+        config,
+        search={"space": {"model.settings.features": [[4, 4], [4, 8]]}},
+        finalists={"count": 0, "seeds": []},
+    )
+    tune(lists, tmp_path / "search", progress=False)
+    found = read_tuning(tmp_path / "search" / "tune.json")
+    assert [one.values["model.settings.features"] for one in found.trials[:2]] == [(4, 4), (4, 8)]
+    monkeypatch.setattr(trials, "train", lambda *_, **__: pytest.fail("trained again"))
+    tune(lists, tmp_path / "search", resume=True, progress=False)
+    assert result_of(read_tuning(tmp_path / "search" / "tune.json")) == result_of(found)
 
 
 def test_the_table_of_trials_has_a_row_each(folder: Path, found: TuneResults) -> None:

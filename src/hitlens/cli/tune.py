@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from hitlens.cli.cluster import CLUSTER
+
 
 def tune(
     recipe: Annotated[str, typer.Argument(help="A shipped recipe (see 'hitlens recipes') or a YAML file.")],
@@ -28,14 +30,15 @@ def tune(
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted search.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Throw away what the folder holds.")] = False,
     workers: Annotated[
-        int | None, typer.Option("--workers", "-w", min=1, help="Processes that train side by side.")
-    ] = None,
-    cluster: Annotated[
-        str,
+        int | None,
         typer.Option(
-            "--cluster", help="Where they are: local, tcp://host:port, or module.function for a dask cluster."
+            "--workers",
+            "-w",
+            min=1,
+            help="Processes that train side by side, on this machine or those of --cluster.",
         ),
-    ] = "",
+    ] = None,
+    cluster: CLUSTER = "",
     storage: Annotated[
         str, typer.Option("--storage", help="SQL database of the trials, for example sqlite:///search.db.")
     ] = "",
@@ -44,10 +47,12 @@ def tune(
     """Search for settings: train trials, repeat the best over seeds, train the chosen one longer."""
     from hitlens.config import RunConfig, TuneConfig, load_config
     from hitlens.errors import ConfigError
+    from hitlens.train.processes import refuse_several
     from hitlens.tune.results import read_tuning
     from hitlens.workflow.tune_results import BEST, RESULTS
     from hitlens.workflow.tuning import tune as search
 
+    refuse_several("A search")
     overrides = list(settings or [])
     if data:
         overrides.append(f"data.files=[{', '.join(repr(str(file)) for file in data)}]")
@@ -73,5 +78,5 @@ def tune(
     chosen = next(one for one in found.trials if one.number == found.chosen)
     typer.echo("Chosen: " + ", ".join(f"{path} = {value}" for path, value in chosen.values.items()))
     typer.echo(f"Numbers: {folder / RESULTS}. Page: {page}")
-    if found.longer is not None:
+    if found.longer is not None and found.trials[found.longer].state == "finished":
         typer.echo(f"Next: hitlens evaluate {folder / BEST}")

@@ -161,8 +161,17 @@ def events_without_test(config: RunConfig) -> Prepared:
     key = _events_key(config)
     if key not in _EVENTS:
         _EVENTS.clear()
-        _EVENTS[key] = without_test(prepare(config))
+        keep_events(prepare(config))
     return _EVENTS[key]
+
+
+def keep_events(prepared: Prepared) -> None:
+    """Keep events that were read for another purpose for the trials of this process.
+
+    Args:
+        prepared: all of them; those of the test split are not kept.
+    """
+    _EVENTS[_events_key(prepared.config)] = without_test(prepared)
 
 
 def forget_events() -> None:

@@ -28,10 +28,10 @@ from hitlens.tune.results import Objective, Stage, TrialResult, Value
 from hitlens.tune.search import Asked, Place, Search, masked
 from hitlens.tune.selection import candidates
 from hitlens.workflow import runs
-from hitlens.workflow.pool import Pool, open_pool
+from hitlens.workflow.pool import Pool, SerialPool, open_pool
 from hitlens.workflow.preparing import Prepared, prepare
 from hitlens.workflow.run_events import read_run_config
-from hitlens.workflow.trials import TRIALS, TrialTask, forget_events, record_of, train_trial
+from hitlens.workflow.trials import TRIALS, TrialTask, forget_events, keep_events, record_of, train_trial
 from hitlens.workflow.tune_results import (
     BEGUN,
     BEST,
@@ -101,7 +101,7 @@ def tune(
     _check_folder(folder, resume=resume, force=force)
     with open_pool(cluster, workers=workers, shared=folder) as pool, _leading(folder):
         try:
-            begun = _open_search(config, folder, resume=resume)
+            begun = _open_search(config, folder, resume=resume, keep=isinstance(pool, SerialPool))
             leader = _Leader(config, folder, begun["study"], pool, progress=progress)
             importances = leader.search()
             leader.repeat()
@@ -179,8 +179,15 @@ def _read_lock(file: IO[str]) -> str:
     return file.read() or "one that has just begun"
 
 
-def _open_search(config: TuneConfig, folder: Path, *, resume: bool) -> dict[str, Any]:
-    """Begin a search or check that it goes on as it began; return what is recorded of its beginning."""
+def _open_search(config: TuneConfig, folder: Path, *, resume: bool, keep: bool) -> dict[str, Any]:
+    """Begin a search or check that it goes on as it began; return what is recorded of its beginning.
+
+    Args:
+        config: its settings.
+        folder: of the search.
+        resume: whether it goes on.
+        keep: whether trials are trained in this process, so that they need not read the events again.
+    """
     if resume:
         begun = read_begun(folder)
         _same_search(folder, config, begun)
@@ -190,6 +197,8 @@ def _open_search(config: TuneConfig, folder: Path, *, resume: bool) -> dict[str,
             if entry.name != LOCK:
                 remove(entry)
         begun = _beginning(prepared)
+        if keep:
+            keep_events(prepared)
         with written_whole(folder / BEGUN) as partial:
             partial.write_text(json.dumps(begun, indent=1) + "\n", encoding="utf-8")
         if prepared.detector.yaml:
