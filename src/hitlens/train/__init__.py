@@ -2,15 +2,20 @@
 
 __all__ = [
     "bfloat16",
+    "bundle",
     "calibrate",
     "callbacks",
     "config",
     "data_module",
+    "distributed",
     "engine",
     "hardware",
     "losses",
     "module",
+    "processes",
     "scores",
     "tracking",
     "watch",
+    "ways",
+    "within_epoch",
 ]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import signal
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,8 @@ from hitlens.train.distributed import (
 from hitlens.train.hardware import keep_freed_memory, resolve_precision
 from hitlens.train.module import TrainingModule
 from hitlens.train.scores import monitored
-from hitlens.train.watch import Watch, Watching
+from hitlens.train.watch import Interrupted, Watch, Watching
+from hitlens.train.within_epoch import WITHIN, WithinEpoch, last_epoch, newest_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ def run_training(
         validation: positions of the validation split.
         folder: run folder; gets ``history.csv`` and ``checkpoints/``.
         wanted: chance of each training event to be drawn, shape (n,), sum 1; None shows each once an epoch.
-        resume: continue after the last complete epoch found in the folder.
+        resume: continue after the newest checkpoint found in the folder.
         progress: show a bar.
         watch: told of every epoch; may end the training.
         loggers: of Lightning; get the settings and every epoch's scores.
@@ -111,11 +112,12 @@ def run_training(
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    last = said_by_first(_last_checkpoint(folder) if resume and processes.is_first else None)
+    resumed = newest_checkpoint(folder / "checkpoints") if resume and processes.is_first else None
+    last = said_by_first(resumed)
     watching = [] if watch is None else [Watching(watch, monitor)]
     several = processes.n_processes > 1
     together = normalised_together(module.network, device_type(config)) if several else nullcontext()
-    with _quiet_lightning(), together:
+    with _SILENCE.kept(), together:
         trainer = _trainer(
             config,
             precision,
@@ -146,7 +148,7 @@ def run_training(
 
 def _keep_weights(module: TrainingModule, folder: Path, best: Path) -> tuple[int, float]:
     """Load the weights of the best or the last epoch, as the settings say; return epoch and score."""
-    kept = best if module.config.keep == "best" else _last_checkpoint(folder)
+    kept = best if module.config.keep == "best" else last_epoch(folder / "checkpoints")
     checkpoint = torch.load(kept, weights_only=True)  # type: ignore[arg-type]
     module.load_state_dict(checkpoint["state_dict"])
     scores = {int(row["epoch"]): float(row["val_metric"]) for row in read_history(folder / "history.csv")}
@@ -162,6 +164,7 @@ def _callbacks(config: TrainConfig, folder: Path, monitor: str, mode: str) -> li
         callbacks.append(EarlyStopping(monitor, mode=mode, patience=config.patience))
     if connected().n_processes > 1:
         callbacks.append(EndTogether())
+    callbacks.append(WithinEpoch(folder / "checkpoints" / WITHIN, config.checkpoint_minutes))
     return callbacks
 
 
@@ -200,7 +203,36 @@ def _fit(
         if connected().n_processes == 1:  # launchers send the signal to all, and again
             signal.signal(signal.SIGINT, handler)
         return True
+    except Interrupted:
+        return True
     return False
+
+
+class _Silence:
+    """Quiet Lightning while trainings run, also several side by side: filters are the whole process'."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n_inside = 0
+        self._undo = ExitStack()
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Let the first one in set the filters and the last one out undo them."""
+        with self._lock:
+            if not self._n_inside:
+                self._undo.enter_context(_quiet_lightning())
+            self._n_inside += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._n_inside -= 1
+                if not self._n_inside:
+                    self._undo.close()
+
+
+_SILENCE = _Silence()
 
 
 @contextmanager
@@ -222,15 +254,3 @@ def _quiet_lightning() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-def _last_checkpoint(folder: Path) -> Path | None:
-    """Newest checkpoint that is whole; one cut off by the machine's end is passed over."""
-    for path in sorted((folder / "checkpoints").glob("epoch=*.ckpt"), reverse=True):
-        try:
-            torch.load(path, weights_only=True, map_location="meta")
-        except (RuntimeError, EOFError, UnpicklingError):
-            log.warning("%s is not whole; the training goes on from the one before", path)
-            continue
-        return path
-    return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import pytorch_lightning as lightning
 import torch
@@ -21,6 +21,19 @@ from hitlens.train.config import TrainConfig
 from hitlens.train.distributed import connected, gathered, said_by_first, summed
 from hitlens.train.losses import event_losses, relative_loss
 from hitlens.train.scores import validation_scores
+
+
+class Seat(Protocol):
+    """The place of one model among several that are trained at once, see `hitlens.train.bundle`."""
+
+    def forward(self, network: nn.Module, images: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Return raw outputs of the network in training, shape (event, n_outputs)."""
+
+    def backward(self) -> None:
+        """Finish the gradients of the network, once those of its outputs are known."""
+
+    def leave(self) -> None:
+        """Let the others go on alone: this model's training is over."""
 
 
 class TrainingModule(lightning.LightningModule):
@@ -54,9 +67,12 @@ class TrainingModule(lightning.LightningModule):
         self.config = config
         self.augmentation = augmentation
         self.class_weights = class_weights or {}
+        #: Its place among models that are trained at once; None for a model alone.
+        self.seat: Seat | None = None
         #: Last loss of each event by its position in the resident data; NaN before it was drawn.
         self.last_losses = torch.empty(0)
         self._train_losses: list[torch.Tensor] = []
+        self._draws = torch.default_generator
         #: Rows and losses of each share of this epoch, where there are several processes.
         self._shown: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._validation: list[tuple[Batch, torch.Tensor]] = []
@@ -65,8 +81,11 @@ class TrainingModule(lightning.LightningModule):
         self.log_variances = nn.Parameter(torch.zeros(len(heads) if learned else 0), requires_grad=learned)
 
     def on_train_epoch_start(self) -> None:
-        """Seed dropout and augmentation by epoch: a resumed run draws what an unbroken one would."""
-        torch.manual_seed(self.config.seed * 1_000_003 + self.current_epoch)
+        """Seed dropout and augmentation by epoch: a resumed run draws what an unbroken one would.
+
+        Each model has a generator of its own, so that those trained beside it change nothing.
+        """
+        self.seed_draws(self.current_epoch)
         self._train_losses.clear()
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
@@ -81,7 +100,8 @@ class TrainingModule(lightning.LightningModule):
             targets = {
                 head.name: self.augmentation.target(head, targets[head.name], number) for head in self.heads
             }
-        outputs = self.network(self._scaled(images))
+        scaled = self._scaled(images)
+        outputs = self.network(scaled) if self.seat is None else self.seat.forward(self.network, scaled)
         losses, per_event = self._losses(outputs, targets, batch.defined, batch.weights, batch.share)
         loss = self._weighted(losses)
         self._train_losses.append(loss.detach())
@@ -90,6 +110,11 @@ class TrainingModule(lightning.LightningModule):
             if batch.share is None:
                 self.remember_losses()
         return loss
+
+    def on_after_backward(self) -> None:
+        """Let the gradients arrive at the weights, where several models take this pass together."""
+        if self.seat is not None:
+            self.seat.backward()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Keep the raw outputs of a batch until the epoch's end."""
@@ -131,6 +156,26 @@ class TrainingModule(lightning.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Learn of the losses of events that other processes had."""
         self.remember_losses()
+
+    def seed_draws(self, epoch: int) -> None:
+        """Begin the sequence of random numbers that dropout and augmentation draw in an epoch."""
+        generator = torch.Generator(self.device).manual_seed(self.config.seed * 1_000_003 + epoch)
+        self._draws = generator
+        for layer in self._dropouts:
+            layer.generator = generator
+        if self.augmentation is not None:
+            self.augmentation.generator = generator
+
+    def epoch_state(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what the rest of an epoch depends on: state of the draws, losses so far; all must ask."""
+        losses = torch.stack(self._train_losses).float()
+        return self._draws.get_state(), summed(losses) / connected().n_processes
+
+    def restore_epoch(self, epoch: int, draws: torch.Tensor, losses: torch.Tensor) -> None:
+        """Go on in the middle of an epoch, from what `epoch_state` returned."""
+        self.seed_draws(epoch)
+        self._draws.set_state(draws.cpu())
+        self._train_losses = list(losses.to(self.device))
 
     @property
     def train_loss(self) -> float:
@@ -261,7 +306,7 @@ def _by_step(shares: list[torch.Tensor]) -> list[torch.Tensor]:
     if n_processes == 1:
         return shares
     by_process = gathered(lengths).view(n_processes, -1)  # (process, step)
-    parts = gathered(torch.cat(shares)).split(by_process.flatten().tolist())
+    parts = torch.split(gathered(torch.cat(shares)), by_process.flatten().tolist())
     n_steps = len(shares)
     return [torch.cat(parts[step::n_steps]) for step in range(n_steps)]
 
