@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hitlens.config import RunConfig
+from hitlens.config import RunConfig, dump_config
 from hitlens.errors import ConfigError, RunError
 from hitlens.evaluate.predictions import read_predictions
 from hitlens.events import Events
 from hitlens.io.native_writer import NativeWriter
 from hitlens.train.bundle import ONE_BY_ONE, Way
+from hitlens.train.callbacks import read_history
 from hitlens.train.engine import TrainingResult
 from hitlens.train.ways import Choice, candidate_ways, fastest, measure_ways
 from hitlens.workflow import runs, together
@@ -175,3 +179,45 @@ def test_jobs_on_other_events_are_refused(config: RunConfig, tmp_path: Path) -> 
     with pytest.raises(ConfigError, match="cannot differ in task"):
         train_together([Job(config, tmp_path / "a"), Job(other, tmp_path / "b")], progress=False)
     assert train_together([]) == []
+
+
+#: Trains two seeds stacked, as a process that can be killed.
+CHILD = """
+import sys
+from pathlib import Path
+from hitlens.config import load_config
+from hitlens.train.bundle import Way
+from hitlens.workflow.together import Job, train_together
+
+folder = Path(sys.argv[1])
+jobs = [Job(load_config(folder / f"{seed}.yaml"), folder / f"seed{seed}") for seed in (1, 2)]
+train_together(jobs, progress=False, way=Way(1, 2))
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_bundle_goes_on_after_its_last_complete_epochs(config: RunConfig, tmp_path: Path) -> None:
+    configs = {seed: changed(config, seed=seed, epochs=60, learning_rate=3e-4) for seed in (1, 2)}
+    for seed, one in configs.items():
+        (tmp_path / f"{seed}.yaml").write_text(dump_config(one))
+    folders = [tmp_path / f"seed{seed}" for seed in configs]
+    process = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path)])
+    try:
+        while not all(len(read_history(folder / "history.csv")) >= 2 for folder in folders):
+            assert process.poll() is None
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.wait()
+    assert all(len(read_history(folder / "history.csv")) < 60 for folder in folders)
+    again = [Job(one, tmp_path / f"seed{seed}", resume=True) for seed, one in configs.items()]
+    train_together(again, progress=False, way=STACKED)
+    unbroken = [Job(one, tmp_path / f"unbroken{seed}") for seed, one in configs.items()]
+    train_together(unbroken, progress=False, way=STACKED)
+    for one, other in zip(again, unbroken, strict=True):
+        losses, expected = (
+            [float(row["val_loss"]) for row in read_history(job.folder / "history.csv")]
+            for job in (one, other)
+        )
+        assert len(losses) == 60
+        assert losses == pytest.approx(expected, rel=1e-2)
