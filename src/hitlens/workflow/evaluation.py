@@ -111,7 +111,7 @@ def _changed(config: EvaluateConfig, changes: dict[str, Any]) -> EvaluateConfig:
 
 
 def _read_events(run: RunConfig, files: Sequence[Path] | None) -> EventSource | None:
-    """Return the run's events, in memory or in their files; without them the numbers stand, without pictures and physics baselines."""
+    """Return the run's events; without them the numbers stand, without pictures and physics baselines."""
     try:
         return read_data(run.data, run.detector, files)
     except NotFoundError as error:
