@@ -140,7 +140,7 @@ def main() -> int:
             f"- {'reached' if is_good else 'MISSED'}: training on streamed data at least {GOAL:g} times as "
             f"fast as on resident data, here {min(ratios):.2f} to {max(ratios):.2f}",
             "",
-            f"Medians of {arguments.rounds} runs each, in turn, one thread of torch; batches of 256. Events by "
+            f"Medians of {arguments.rounds} runs each, in turn, one torch thread; batches of 256. Events by "
             "second of processor time, of all threads of the process: reading ahead is counted, other work "
             "on the machine is not; the clock's ratio holds both. Memory is the highest of the process above "
             "its start, data and network together, the page cache not counted; reading ahead is a thread of "
