@@ -49,7 +49,7 @@ class Sample:
     pool: int
 
 
-SAMPLES = (Sample("cebr", 150_000, 2, 2, 65_536), Sample("nova", 15_000, 1, 8, 16_384))
+SAMPLES = (Sample("cebr", 150_000, 2, 2, 65_536), Sample("nova", 15_000, 1, 5, 16_384))
 
 
 def files_of(sample: Sample, folder: Path) -> list[Path]:
@@ -145,7 +145,7 @@ def main() -> int:
             "on the machine is not; the clock's ratio holds both. Memory is the highest of the process above "
             "its start, data and network together, the page cache not counted; reading ahead is a thread of "
             "the same process. 60 % of the events are trained with, as in a run. NOvA's file of simulated "
-            "events is read under eight names.",
+            "events is read under five names.",
             "",
         ]
     )
