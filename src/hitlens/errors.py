@@ -11,6 +11,7 @@
     ├── NotFoundError           a detector, task, model, recipe or file that does not exist
     ├── ModelFileError          a model file is not one of ours, is damaged, or does not fit the events
     ├── RunError                a run folder is unfinished, finished, or not a run
+    │   └── InterruptedRunError Ctrl-C ended a training that must be gone on with
     └── FetchError              a download failed or its content is not what was recorded
 
 Messages say what was wrong, where, and what to do.
@@ -84,6 +85,10 @@ class ModelFileError(HitlensError):
 
 class RunError(HitlensError):
     """A run folder is unfinished, finished, or not a run."""
+
+
+class InterruptedRunError(RunError):
+    """Ctrl-C ended a training that must be gone on with."""
 
 
 class FetchError(HitlensError):

@@ -15,15 +15,25 @@ import numpy as np
 import pytest
 
 from hitlens.config import RunConfig
-from hitlens.errors import FileFormatError
+from hitlens.errors import FileFormatError, InterruptedRunError
 from hitlens.events import Events
 from hitlens.io.native_writer import NativeWriter
+from hitlens.train.bundle import Way
+from hitlens.train.ways import Choice
 from hitlens.tune.config import SearchConfig
 from hitlens.tune.results import Objective, Parameter
 from hitlens.tune.search import Place, Search
-from hitlens.workflow import runs, trials
+from hitlens.workflow import runs, together, trials
 from hitlens.workflow.preparing import prepare
-from hitlens.workflow.trials import TrialTask, events_without_test, read_trial, train_trial, without_test
+from hitlens.workflow.trials import (
+    TrialGroup,
+    TrialTask,
+    events_without_test,
+    read_trial,
+    train_trial,
+    train_trials,
+    without_test,
+)
 
 SCORE = Objective("score", "validation accuracy", "", True)
 SEARCH = SearchConfig(space={"train.batch_size": [32, 64]}, method="grid")
@@ -202,3 +212,54 @@ def test_one_process_works_on_a_trial_and_its_death_frees_it(
     finally:
         holder.kill()
         holder.communicate()
+
+
+@pytest.fixture
+def stacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take trials in one pass, however short they are."""
+    monkeypatch.setattr(together, "choose_way", lambda members, at_once: Choice(Way(1, len(members)), {}))
+
+
+def group_of(config: RunConfig, root: Path, rates: tuple[float, ...]) -> TrialGroup:
+    tasks = []
+    for number, rate in enumerate(rates):
+        changed = config.model_copy(update={"train": config.train.model_copy(update={"learning_rate": rate})})
+        name = f"{number:03d}"
+        tasks.append(task(changed, root, name=name, folder=f"trials/{name}", number=number))
+    return TrialGroup(tuple(tasks))
+
+
+@pytest.mark.usefixtures("stacked")
+def test_trials_trained_at_once_are_those_trained_alone(config: RunConfig, tmp_path: Path) -> None:
+    rates = (1e-3, 3e-3, 1e-2)
+    at_once = train_trials(group_of(config, tmp_path / "at once", rates))
+    alone = [train_trial(one) for one in group_of(config, tmp_path / "alone", rates).tasks]
+    for one, other in zip(at_once, alone, strict=True):
+        assert one.run is not None and other.run is not None
+        assert one.objectives["score"] == pytest.approx(other.objectives["score"], abs=0.03)
+        assert one.run.history["train_loss"] == pytest.approx(other.run.history["train_loss"], rel=1e-3)
+        assert one.n_resumed == 0
+    record = runs.read_provenance(tmp_path / "at once" / "trials" / "001")
+    assert record["trained_with"]["way"] == "3 stacked"
+    assert not list((tmp_path / "at once" / "trials").glob("*/checkpoints"))
+
+
+@pytest.mark.usefixtures("stacked")
+def test_one_that_cannot_be_trained_leaves_the_others_alone(config: RunConfig, tmp_path: Path) -> None:
+    found = train_trials(group_of(config, tmp_path, (1e-3, 1e30, 3e-3)))
+    assert [one.state for one in found] == ["finished", "failed", "finished"]
+    assert "diverged" in found[1].error
+
+
+@pytest.mark.usefixtures("stacked")
+def test_ctrl_c_ends_all_trials_trained_at_once(
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = group_of(config, tmp_path, (1e-3, 3e-3))
+    ended = InterruptedRunError("Ctrl-C")
+    monkeypatch.setattr(trials, "train_together", lambda jobs, **_: [ended for _ in jobs])
+    with pytest.raises(InterruptedRunError, match=r"--resume continues it"):
+        train_trials(group)
+    assert not group.tasks[0].record.exists()
+    monkeypatch.undo()
+    assert [one.state for one in train_trials(group)] == ["finished", "finished"]

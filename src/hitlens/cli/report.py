@@ -9,7 +9,9 @@ import typer
 
 
 def report(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of evaluated runs, studies or searches.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Folders of evaluated runs, studies or searches.")
+    ],
 ) -> None:
     """Write the page of evaluated runs, studies or searches again; nothing is evaluated."""
     from hitlens.workflow.pages import write_page

@@ -21,7 +21,7 @@ from pytorch_lightning.loggers import Logger
 
 from hitlens.datasets.resident import ResidentData
 from hitlens.datasets.streaming import StreamedData
-from hitlens.errors import RunError
+from hitlens.errors import InterruptedRunError
 from hitlens.models.global_norm import normalised_together
 from hitlens.train.callbacks import History, KeepFew, moving_average, read_history
 from hitlens.train.config import TrainConfig
@@ -96,7 +96,8 @@ def run_training(
         loggers: of Lightning; get the settings and every epoch's scores.
 
     Raises:
-        RunError: the loss diverged, or Ctrl-C came before the first epoch was complete.
+        RunError: the loss diverged.
+        InterruptedRunError: Ctrl-C came before the first epoch was complete.
     """
     keep_freed_memory()
     config = module.config
@@ -129,7 +130,7 @@ def run_training(
         dealt = ResidentDataModule(data, train, validation, config, wanted, shard)
         interrupted = _fit(trainer, module, dealt, last)
     if not checkpoints.best_model_path:
-        raise RunError(
+        raise InterruptedRunError(
             f"Training was interrupted before its first epoch was complete; {folder} holds no model."
         )
     best_epoch, best_score = said_by_first(

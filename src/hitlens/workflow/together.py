@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from hitlens.config import RunConfig
 from hitlens.datasets.resident import ResidentData
-from hitlens.errors import ConfigError, HitlensError, RunError
+from hitlens.errors import ConfigError, HitlensError, InterruptedRunError
 from hitlens.models.stacked import shape_of
 from hitlens.train.bundle import ONE_BY_ONE, Way, run_at_once
 from hitlens.train.distributed import device_type
@@ -81,8 +81,8 @@ def train_together(
         way: take this way, without measuring.
 
     Returns:
-        For each job its result, or the error that ended it; Ctrl-C leaves results that say so, and a RunError
-        where no epoch was complete.
+        For each job its result, or the error that ended it; Ctrl-C leaves results that say so, and an
+        InterruptedRunError where no epoch was complete.
 
     Raises:
         ConfigError: settings under which the jobs cannot share their events.
@@ -238,7 +238,9 @@ def _record(chosen: Choice) -> dict[str, Any]:
 
 def _outcome(result: TrainingResult | Exception, job: Job) -> Outcome:
     if isinstance(result, Interrupted):
-        return RunError(f"The training was interrupted before it began; {job.folder} holds no model.")
+        return InterruptedRunError(
+            f"The training was interrupted before it began; {job.folder} holds no model."
+        )
     if isinstance(result, Exception) and not isinstance(result, HitlensError):
         raise result
     return result

@@ -8,8 +8,8 @@ import logging
 import math
 import statistics
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,23 +19,26 @@ from pydantic import TypeAdapter
 from hitlens.config import RunConfig
 from hitlens.datasets.splits import Split
 from hitlens.detectors import get_detector
-from hitlens.errors import HitlensError, RunError
+from hitlens.errors import HitlensError, InterruptedRunError
 from hitlens.evaluate.documents import read_document, write_document
 from hitlens.evaluate.predictions import read_predictions
 from hitlens.evaluate.results import TaskResult
 from hitlens.evaluate.study import VariantResult, evaluate_variants
 from hitlens.io.atomic import remove, written_whole
-from hitlens.train.callbacks import read_history
 from hitlens.tune.config import SearchConfig
 from hitlens.tune.results import Objective, Stage, TrialResult, TrialState, Value
 from hitlens.tune.search import Place, TrialWatch
 from hitlens.workflow import runs
 from hitlens.workflow.prediction import open_model, predicts_in_bfloat16
 from hitlens.workflow.preparing import Prepared, prepare
+from hitlens.workflow.together import Job, train_together
 from hitlens.workflow.training import train
 from hitlens.workflow.variants import as_text, variant_result
 
 log = logging.getLogger(__name__)
+
+#: What settings raise that cannot be trained, beside errors of ours.
+_OF_SETTINGS = (RuntimeError, ValueError, TypeError, MemoryError)
 
 #: Version of a trial's record. 1: first.
 FORMAT_VERSION = 1
@@ -104,8 +107,18 @@ class Begun:
     stop_after: int | None = None
 
 
-class InterruptedTrial(RunError):
-    """Ctrl-C ended a trial."""
+@dataclass(frozen=True)
+class TrialGroup:
+    """Trials that one process trains, at once where that is faster.
+
+    Attributes:
+        tasks: of the trials.
+    """
+
+    tasks: tuple[TrialTask, ...]
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.tasks))
 
 
 def record_of(root: Path, name: str) -> Path:
@@ -113,21 +126,63 @@ def record_of(root: Path, name: str) -> Path:
     return root / TRIALS / f"{name}.json"
 
 
-def train_trial(task: TrialTask) -> TrialResult:
+def train_trials(group: TrialGroup) -> tuple[TrialResult, ...]:
+    """Train trials of a search and return what they reached, in order; errors as `train_trial`.
+
+    Several are trained at once where a measurement finds that faster (`hitlens.workflow.together`); each is
+    then measured and recorded alone, and trained again alone where it failed among the others.
+    """
+    begun = _train_at_once(group.tasks) if len(group.tasks) > 1 else {}
+    return tuple(train_trial(task, begun.get(task.name)) for task in group.tasks)
+
+
+def _train_at_once(tasks: Sequence[TrialTask]) -> dict[str, Begun]:
+    """Train what can be trained at once; return, by name, what is known of each."""
+    with ExitStack() as locked:
+        for task in tasks:
+            locked.enter_context(_alone(_lock_of(task)))
+        todo = [task for task in tasks if not task.record.is_file() and not _is_trained(task)]
+        if len(todo) < 2:
+            return {}
+        begun = {task.name: _begin(task) for task in todo}
+        jobs = [
+            Job(task.config, task.run_folder, watch=_watch(task, begun[task.name]), resume=_clear(task))
+            for task in todo
+        ]
+        prepared = events_without_test(tasks[0].config)
+        try:
+            outcomes = train_together(
+                jobs, prepared=prepared, predicted=("validation",), progress=False, at_once=len(jobs)
+            )
+        except (HitlensError, *_OF_SETTINGS) as error:
+            # It is the fault of one of them; which, is found when each goes on alone.
+            log.info("%s and others cannot be trained at once: %s", todo[0], error)
+            return begun
+    for task, outcome in zip(todo, outcomes, strict=True):
+        if isinstance(outcome, InterruptedRunError) or getattr(outcome, "interrupted", False):
+            raise _interrupted(task)
+    return begun
+
+
+def train_trial(task: TrialTask, begun: Begun | None = None) -> TrialResult:
     """Train one trial of a search and return what it reached; one that has ended is only read.
 
     A trial whose process died goes on after its last complete epoch. One process at a time works on a trial.
     The search and its repeats never get hold of an event of the test split; the longer training is a run as
     any other, which predicts it.
 
+    Args:
+        task: the trial.
+        begun: what is known of it where this process began it; else it is looked up.
+
     Raises:
         RunError: Ctrl-C ended it, or the search cannot be told of its epochs any more.
         DataError: the events cannot be used.
     """
-    with _alone(task.record.with_suffix(".lock")):
+    with _alone(_lock_of(task)):
         if task.record.is_file():
             return read_trial(task.record)
-        begun = _begin(task)
+        begun = begun or _begin(task)
         longer = task.stage == "longer"
         prepared = None if longer else events_without_test(task.config)
         found = _train(task, begun, prepared)
@@ -225,13 +280,36 @@ def _begun_path(task: TrialTask) -> Path:
     return task.record.with_suffix(".begun")
 
 
+def _lock_of(task: TrialTask) -> Path:
+    return task.record.with_suffix(".lock")
+
+
+def _is_trained(task: TrialTask) -> bool:
+    """Whether the training of a trial came to its end, so that it is only to be measured."""
+    if not (task.run_folder / runs.PROVENANCE).is_file():
+        return False
+    return runs.read_provenance(task.run_folder).get("status") in ("finished", "stopped")
+
+
+def _clear(task: TrialTask) -> bool:
+    """Clear away what a process left that died in its first moments; return whether a training is there."""
+    begun = (task.run_folder / runs.PROVENANCE).is_file()
+    if not begun:
+        remove(task.run_folder)
+    return begun
+
+
+def _watch(task: TrialTask, begun: Begun) -> _Watch | None:
+    return _Watch(task, begun) if task.stage == "search" and task.search.pruner != "none" else None
+
+
 def _train(task: TrialTask, begun: Begun, prepared: Prepared | None) -> TrialResult:
-    watch = _Watch(task, begun) if task.stage == "search" and task.search.pruner != "none" else None
+    watch = _watch(task, begun)
     try:
         _train_run(task, prepared, watch)
-    except (HitlensError, RuntimeError, ValueError, TypeError, MemoryError) as error:
+    except (HitlensError, *_OF_SETTINGS) as error:
         # Broken storage and Ctrl-C end the search; all else is the fault of this trial's settings.
-        if isinstance(error, InterruptedTrial) or (watch is not None and watch.told.broken):
+        if isinstance(error, InterruptedRunError) or (watch is not None and watch.told.broken):
             raise
         log.warning("%s failed: %s", task, error)
         return _result(task, begun, "failed", error=f"{error}" or type(error).__name__)
@@ -239,33 +317,28 @@ def _train(task: TrialTask, begun: Begun, prepared: Prepared | None) -> TrialRes
 
 
 def _train_run(task: TrialTask, prepared: Prepared | None, watch: _Watch | None) -> None:
-    folder = task.run_folder
-    resume = (folder / runs.PROVENANCE).is_file()
-    if resume and runs.read_provenance(folder).get("status") in ("finished", "stopped"):
+    if _is_trained(task):
         return
-    if not resume:  # it may hold what a process left that died in its first moments
-        remove(folder)
+    resume = _clear(task)
     splits = ("validation", "test") if prepared is None else ("validation",)
     try:
         result = train(
             task.config,
-            folder,
+            task.run_folder,
             resume=resume,
             progress=False,
             prepared=prepared,
             watch=watch,
             predicted=splits,
         )
-    except RunError as error:
-        if not read_history(folder / runs.HISTORY):  # Ctrl-C before the first epoch was complete
-            raise _interrupted(task) from error
-        raise
+    except InterruptedRunError as error:
+        raise _interrupted(task) from error
     if result.interrupted:
         raise _interrupted(task)
 
 
-def _interrupted(task: TrialTask) -> InterruptedTrial:
-    return InterruptedTrial(f"The search was interrupted in {task}. --resume continues it.")
+def _interrupted(task: TrialTask) -> InterruptedRunError:
+    return InterruptedRunError(f"The search was interrupted in {task}. --resume continues it.")
 
 
 class _Watch:

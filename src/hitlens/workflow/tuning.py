@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import logging
 import os
@@ -31,7 +32,15 @@ from hitlens.workflow import runs
 from hitlens.workflow.pool import Pool, SerialPool, open_pool
 from hitlens.workflow.preparing import Prepared, prepare
 from hitlens.workflow.run_events import read_run_config
-from hitlens.workflow.trials import TRIALS, TrialTask, forget_events, keep_events, record_of, train_trial
+from hitlens.workflow.trials import (
+    TRIALS,
+    TrialGroup,
+    TrialTask,
+    forget_events,
+    keep_events,
+    record_of,
+    train_trials,
+)
 from hitlens.workflow.tune_results import (
     BEGUN,
     BEST,
@@ -54,7 +63,7 @@ LOCK = "search.lock"
 #: What a resumed search may change: names, places of files, and how far it goes.
 _FREE = (
     *("title", "question", "base.title", "base.data.files", "base.track"),
-    *("search.trials", "search.storage", "finalists.", "longer."),
+    *("search.trials", "search.storage", "search.together", "finalists.", "longer."),
 )
 
 #: Settings that change what the monitored loss measures.
@@ -354,9 +363,12 @@ class _Leader:
             shown = _Progress(bar, self.objectives[0])
             for trial in search_trials(self.folder):
                 shown.look_at(trial)
-            for _, trial in self.pool.run(train_trial, shown.counted(tasks)):
-                shown.end(trial)
-                yield trial
+            size = _group_size(total - done, self.pool.n_workers, self.config.search.at_once)
+            groups = _grouped(shown.counted(tasks), size)
+            for _, trials in self.pool.run(train_trials, groups):
+                for trial in trials:
+                    shown.end(trial)
+                    yield trial
 
     def _search_task(self, asked: Asked) -> TrialTask:
         name = f"{asked.number:03d}"
@@ -388,3 +400,21 @@ class _Leader:
             objectives=self.objectives,
             higher_is_better=monitored(_heads(self.config), self.config.base.train.monitor)[1] == "max",
         )
+
+
+def _group_size(n_tasks: int, n_workers: int, at_once: int) -> int:
+    """Return how many trials a worker is given at a time, so that all workers end together.
+
+    Examples:
+        >>> _group_size(18, 1, 8), _group_size(18, 2, 8), _group_size(3, 2, 8)
+        (6, 5, 2)
+    """
+    n_rounds = max(1, -(-n_tasks // (n_workers * at_once)))
+    return max(1, -(-n_tasks // (n_workers * n_rounds)))
+
+
+def _grouped(tasks: Iterable[TrialTask], size: int) -> Iterator[TrialGroup]:
+    """Put tasks into groups, taking each only when its group is asked for."""
+    waiting = iter(tasks)
+    while group := tuple(itertools.islice(waiting, size)):
+        yield TrialGroup(group)
