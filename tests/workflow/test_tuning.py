@@ -412,7 +412,7 @@ def test_an_interrupted_trial_ends_the_search_and_is_resumed(
 
     monkeypatch.setattr(trials, "train", interrupted)
     with pytest.raises(RunError, match="was interrupted"):
-        tune(only_search(config), tmp_path / "search", progress=False)
+        tune(only_search(config, together=1), tmp_path / "search", progress=False)
     assert len(begun) == 2
     tune(only_search(config), tmp_path / "search", resume=True, progress=False)
     assert [one.state for one in read_tuning(tmp_path / "search" / "tune.json").trials] == ["finished"] * 4
