@@ -318,10 +318,9 @@ def _import_distributed() -> Any:
 def _local_client(distributed: Any, workers: int) -> Iterator[Any]:
     import dask
 
-    share = str(max(1, available_cores() // workers))
+    share = _lowest(str(max(1, available_cores() // workers)), os.environ.get("OMP_NUM_THREADS", ""))
     for name in _THREADS:  # the lower of the two where somebody asked for a number
-        asked = os.environ.get(name, share)
-        os.environ[name] = min(asked, share, key=int) if asked.isdecimal() else share
+        os.environ[name] = _lowest(share, os.environ.get(name, ""))
     threads = {f"distributed.nanny.pre-spawn-environ.{name}": os.environ[name] for name in _THREADS}
     with (
         dask.config.set(
@@ -343,6 +342,10 @@ def _local_client(distributed: Any, workers: int) -> Iterator[Any]:
         distributed.Client(cluster) as client,
     ):
         yield client
+
+
+def _lowest(number: str, asked: str) -> str:
+    return min(number, asked, key=int) if asked.isdecimal() else number
 
 
 def _restart_processes(cluster: Any) -> None:
