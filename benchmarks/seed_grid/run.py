@@ -3,8 +3,8 @@
     python benchmarks/seed_grid/run.py
 
 Simulates 40,000 CeBr events (seed 11), searches ``cebr/seed_grid`` and ``cebr/seed_grid_plain`` on them with
-one `hitlens tune` each, ends the first one twice with SIGKILL and lets it go on, and sets both side by side
-on the validation split: best epoch, and lowest of the last five. Writes RESULTS.md. A finished search is not
+one `hitlens tune` each (without repeats over seeds and longer training), ends the first one twice with SIGKILL
+and lets it go on, and sets both side by side on the validation split: best epoch, and lowest of the last five. Writes RESULTS.md. A finished search is not
 run again, an unfinished one goes on; `--force` starts over.
 """
 
@@ -28,19 +28,23 @@ from hitlens.workflow.simulation import simulate_to_file
 HERE = Path(__file__).resolve().parent
 N_EVENTS, SEED = 40_000, 11
 OURS, PLAIN = "seed_grid", "seed_grid_plain"
+#: The grid alone.
+GRID_ALONE = ("finalists.count=0", "finalists.seeds=[]", "longer.epochs=0")
 #: Seconds after which the first search is ended, each time it was begun.
 KILLED_AFTER = (150, 200)
 #: The default training is to swing by no more than this over its last five epochs.
 GOAL = 0.003
 
 
-def search(recipe: str, data: Path, folder: Path, killed_after: tuple[int, ...], extra: list[str]) -> None:
+def search(recipe: str, data: Path, folder: Path, killed_after: tuple[int, ...], workers: str) -> None:
     """Run a search in one command, killed after so many seconds and begun again until it is over."""
     if (folder / "tune.json").is_file():
         return
     for seconds in (*killed_after, None):
         command = [sys.executable, "-m", "hitlens", "tune", f"cebr/{recipe}", "--data", str(data)]
-        command += ["-o", str(folder), "--quiet", *extra, *(["--resume"] if folder.exists() else [])]
+        command += ["-o", str(folder), "--quiet", "--workers", workers]
+        command += [word for setting in GRID_ALONE for word in ("--set", setting)]
+        command += ["--resume"] if folder.exists() else []
         process = subprocess.Popen(command, start_new_session=True)
         try:
             status = process.wait(seconds)
@@ -143,7 +147,7 @@ def main() -> None:
         simulate_to_file(data, "cebr", N_EVENTS, SEED)
     started = time.perf_counter()
     for recipe, killed_after in ((OURS, KILLED_AFTER), (PLAIN, ())):
-        search(recipe, data, chosen.folder / recipe, killed_after, ["--workers", chosen.workers])
+        search(recipe, data, chosen.folder / recipe, killed_after, chosen.workers)
     found = {name: read_tuning(chosen.folder / name / "tune.json") for name in (OURS, PLAIN)}
     (HERE / "RESULTS.md").write_text(render(found), encoding="utf-8")
     print(f"{HERE / 'RESULTS.md'} written after {(time.perf_counter() - started) / 60:.0f} minutes")
