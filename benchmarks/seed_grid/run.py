@@ -2,10 +2,10 @@
 
     python benchmarks/seed_grid/run.py
 
-Simulates 40,000 CeBr events (seed 11), searches ``cebr/seed_grid`` and ``cebr/seed_grid_plain`` on them with
-one `hitlens tune` each (without repeats over seeds and longer training), ends the first one twice with SIGKILL
-and lets it go on, and sets both side by side on the validation split: best epoch, and lowest of the last five. Writes RESULTS.md. A finished search is not
-run again, an unfinished one goes on; `--force` starts over.
+Simulates 40,000 CeBr events (seed 11) and searches ``cebr/seed_grid`` and ``cebr/seed_grid_plain`` on them,
+without repeats over seeds and longer training, with one `hitlens tune` each. The first one is ended twice
+with SIGKILL and goes on. Sets both side by side on the validation split: best epoch, and lowest of the last
+five. Writes RESULTS.md. A finished search is not run again, an unfinished one goes on; `--force` starts over.
 """
 
 from __future__ import annotations
