@@ -17,8 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hitlens import __version__
 from hitlens.config import RunConfig, load_config
+from hitlens.events import Events
 from hitlens.workflow.data import convert, read_events
 from hitlens.workflow.event_ranges import event_ranges
 from hitlens.workflow.parts import PartTask, make_part
@@ -48,8 +51,8 @@ class Sample:
 
 
 SAMPLES = {
-    "cebr": Sample("cebr/multiplicity", "public.txt.gz", 32_768, 600, 512),
-    "nova": Sample("nova/flavour", "neutrino1.h5", 3072, 96, 96),
+    "cebr": Sample("cebr/multiplicity", "public.txt.gz", 65_536, 1200, 1024),
+    "nova": Sample("nova/flavour", "neutrino1.h5", 4096, 192, 192),
 }
 
 
@@ -128,10 +131,8 @@ def measure(name: str, folder: Path) -> Measured:
     """Measure one detector."""
     sample = SAMPLES[name]
     folder.mkdir()
-    native, public = folder / "events.h5", folder / sample.public
-    n_file = max(sample.n_predicted, sample.n_trained)
-    simulate_output(native, name, n_file, workers=1)
-    convert([native], public, name)
+    native = folder / "events.h5"
+    simulate_output(native, name, max(sample.n_predicted, sample.n_trained), workers=1)
     model, trained = train_rate(sample, native, folder)
     simulated, predicted, memory = {}, {}, 0.0
     for n_workers in (1, 2):
@@ -143,26 +144,33 @@ def measure(name: str, folder: Path) -> Measured:
             work = prediction_tasks([native], sample, model, parts)
             predicted[n_workers], two = rate(pool, work, n_workers)
         memory = max(memory, one, two)
-    whole = folder / "parts1" / "simulated0.h5"
-    events = read_events(whole)
-    held = sum(
-        array.nbytes if not hasattr(array, "indptr") else array.data.nbytes + array.indices.nbytes
-        for array in events.images.values()
-    )
-    public_read = event_ranges(find_sources([public], name, None), 10**9)
-    _, core, _ = timed(PartTask(folder / "read.h5", public_read[0], read_part))
+    whole, public = folder / "whole.h5", folder / sample.public
     before = time.process_time()
-    n_joined = sum(convert([whole], folder / "joined.h5", force=True).n_events.values())
+    convert(sorted(parts.glob("simulated*.h5")), whole)
+    joined = time.process_time() - before
+    events = read_events(whole)
+    convert([whole], public, name)
+    public_read = event_ranges(find_sources([public], name, None), EVENTS)
+    _, read, _ = timed(PartTask(folder / "read.h5", public_read[0], read_part))
     return Measured(
         simulated,
         predicted,
-        read=n_file / core,
-        joined=n_joined / (time.process_time() - before),
+        read=len(events) / read,
+        joined=len(events) / joined,
         trained=trained,
         file_bytes=whole.stat().st_size / len(events),
-        memory_bytes=(held + events.truth.estimated_size()) / len(events),
+        memory_bytes=memory_of(events) / len(events),
         worker_bytes=memory,
     )
+
+
+def memory_of(events: Events) -> int:
+    """Return the bytes that images and truth take."""
+    n_bytes = events.truth.estimated_size()
+    for array in events.images.values():
+        held = [array] if isinstance(array, np.ndarray) else [array.data, array.indices, array.indptr]
+        n_bytes += sum(one.nbytes for one in held)
+    return int(n_bytes)
 
 
 def train_rate(sample: Sample, native: Path, folder: Path) -> tuple[Path, float]:
