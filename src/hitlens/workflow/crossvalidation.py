@@ -29,6 +29,7 @@ from hitlens.report.render import write_whole
 from hitlens.settings import explain, read_yaml
 from hitlens.workflow import runs
 from hitlens.workflow.baselines import run_baselines, training_rows
+from hitlens.workflow.folders import check_folder
 from hitlens.workflow.pool import open_pool
 from hitlens.workflow.preparing import split_run
 from hitlens.workflow.run_events import match_events, read_data, read_run_config
@@ -188,25 +189,12 @@ def read_cv_config(folder: Path) -> CrossValidationConfig:
 
 def _check_folder(config: CrossValidationConfig, folder: Path, *, resume: bool, force: bool) -> None:
     """Refuse a folder that must not be touched; nothing is changed."""
-    if resume and force:
-        raise ConfigError("--resume continues a cross-validation and --force throws it away. Give one.")
-    if resume:
-        if read_cv_config(folder) != config:
-            raise ConfigError(
-                f"The cross-validation in {folder} began with other settings (see {SETTINGS} there). Resume "
-                "it with those, or start a new one."
-            )
-        return
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder} is a file. Choose another name for the folder.")
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / SETTINGS).is_file():
-            raise RunError(f"{folder} is not empty and no cross-validation. Choose another folder.")
-        if not force:
-            raise RunError(
-                f"{folder} holds a cross-validation. Use --resume to continue it, --force to start over, or "
-                "another folder."
-            )
+    check_folder(folder, "cross-validation", SETTINGS, resume=resume, force=force)
+    if resume and read_cv_config(folder) != config:
+        raise ConfigError(
+            f"The cross-validation in {folder} began with other settings (see {SETTINGS} there). Resume it "
+            "with those, or start a new one."
+        )
 
 
 def _check_copies(config: CrossValidationConfig) -> None:

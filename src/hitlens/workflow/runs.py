@@ -13,8 +13,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from hitlens.errors import ConfigError, RunError
+from hitlens.errors import RunError
 from hitlens.io.atomic import remove, written_whole
+from hitlens.workflow.folders import check_folder
 
 #: Libraries whose versions decide a result.
 _RECORDED = ("hitlens", "torch", "pytorch-lightning", "numpy", "scipy", "polars", "h5py", "scikit-learn")
@@ -38,28 +39,11 @@ def check_run(folder: Path, *, resume: bool, force: bool) -> None:
             holds something else.
         ConfigError: both were asked for.
     """
-    if resume and force:
-        raise ConfigError("--resume continues a run and --force throws it away. Give one of them.")
-    provenance = folder / PROVENANCE
-    if resume:
-        if not provenance.is_file():
-            raise RunError(f"{folder} holds no run to resume. Leave out --resume to start one.")
-        if is_finished(folder):
-            raise RunError(
-                f"The run in {folder} is finished. Choose another folder, or --force to start over."
-            )
-        return
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder} is a file. Choose another name for the run folder.")
-    if folder.exists() and any(folder.iterdir()):
-        if not provenance.is_file():
-            raise RunError(f"{folder} is not empty and not a run of hitlens. Choose another folder.")
-        if not force:
-            status = read_provenance(folder).get("status", "unfinished")
-            hint = "" if status == "finished" else "--resume to continue it, "
-            raise RunError(
-                f"{folder} holds a run ({status}). Use {hint}--force to start over, or another folder."
-            )
+    known = (folder / PROVENANCE).is_file()
+    status = read_provenance(folder).get("status", "unfinished") if known and not (resume or force) else ""
+    check_folder(folder, "run", PROVENANCE, resume=resume, force=force, status=status)
+    if resume and is_finished(folder):
+        raise RunError(f"The run in {folder} is finished. Choose another folder, or --force to start over.")
 
 
 def open_run(folder: Path, *, resume: bool, force: bool) -> None:

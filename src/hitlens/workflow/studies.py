@@ -35,6 +35,7 @@ from hitlens.report.study_page import render_study
 from hitlens.settings import flattened
 from hitlens.train.scores import monitored
 from hitlens.workflow import runs
+from hitlens.workflow.folders import check_folder
 from hitlens.workflow.preparing import Prepared, prepare
 from hitlens.workflow.readings import earlier_readings, note_reading
 from hitlens.workflow.run_events import read_run_config
@@ -206,8 +207,7 @@ def _check_variants(variants: Mapping[str, RunConfig]) -> None:
 
 
 def _open_study(config: StudyConfig, folder: Path, *, resume: bool, force: bool) -> None:
-    if resume and force:
-        raise ConfigError("--resume continues a study and --force throws it away. Give one of them.")
+    check_folder(folder, "study", SETTINGS, resume=resume, force=force)
     if resume:
         if read_study_config(folder) != config:
             raise ConfigError(
@@ -215,18 +215,8 @@ def _open_study(config: StudyConfig, folder: Path, *, resume: bool, force: bool)
                 "those, or start a new one."
             )
         return
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder} is a file. Choose another name for the study folder.")
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / SETTINGS).is_file():
-            raise RunError(f"{folder} is not empty and not a study of hitlens. Choose another folder.")
-        if not force:
-            raise RunError(
-                f"{folder} holds a study. Use --resume to continue it, --force to start over, or another "
-                "folder."
-            )
-        for entry in folder.iterdir():
-            remove(entry)
+    for entry in folder.iterdir() if folder.exists() else ():
+        remove(entry)
     with written_whole(folder / SETTINGS) as partial:
         partial.write_text(dump_config(config), encoding="utf-8")
 

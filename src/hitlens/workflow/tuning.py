@@ -29,6 +29,7 @@ from hitlens.tune.results import Objective, Stage, TrialResult, Value
 from hitlens.tune.search import Asked, Place, Search, masked
 from hitlens.tune.selection import candidates
 from hitlens.workflow import runs
+from hitlens.workflow.folders import check_folder
 from hitlens.workflow.pool import Pool, SerialPool, open_pool
 from hitlens.workflow.preparing import Prepared, prepare
 from hitlens.workflow.run_events import read_run_config
@@ -107,7 +108,8 @@ def tune(
     """
     folder = Path(folder)
     check_search(config)
-    _check_folder(folder, resume=resume, force=force)
+    # Where a search died in its first moments, no more is there than the lock and its beginning.
+    check_folder(folder, "search", SETTINGS, resume=resume, force=force, harmless=(LOCK, BEGUN))
     with open_pool(cluster, workers=workers, shared=folder) as pool, _leading(folder):
         try:
             begun = _open_search(config, folder, resume=resume, keep=isinstance(pool, SerialPool))
@@ -143,26 +145,6 @@ def check_search(config: TuneConfig) -> None:
 def _heads(config: TuneConfig) -> tuple[Any, ...]:
     detector = get_detector(config.base.detector)
     return detector.heads(detector.task(config.base.task))
-
-
-def _check_folder(folder: Path, *, resume: bool, force: bool) -> None:
-    """Refuse a folder that must not be touched; nothing is changed."""
-    if resume and force:
-        raise ConfigError("--resume continues a search and --force throws it away. Give one of them.")
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder} is a file. Choose another name for the folder of the search.")
-    is_search = (folder / SETTINGS).is_file()
-    if resume:
-        if not is_search:
-            raise RunError(f"{folder} holds no search to resume. Leave out --resume to start one.")
-        return
-    begun = {LOCK, BEGUN}  # all there is where a search died in its first moments
-    if not is_search and folder.exists() and {path.name for path in folder.iterdir()} - begun:
-        raise RunError(f"{folder} is not empty and not a search of hitlens. Choose another folder.")
-    if is_search and not force:
-        raise RunError(
-            f"{folder} holds a search. Use --resume to continue it, --force to start over, or another folder."
-        )
 
 
 @contextmanager

@@ -1,0 +1,56 @@
+"""Folders of runs, studies, cross-validations and searches: which of them a command may touch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from hitlens.errors import ConfigError, RunError
+
+
+def check_folder(
+    folder: Path,
+    what: str,
+    marker: str,
+    *,
+    resume: bool,
+    force: bool,
+    status: str = "",
+    harmless: Collection[str] = (),
+) -> None:
+    """Refuse a folder that must not be touched; nothing is changed.
+
+    Args:
+        folder: where results shall go.
+        what: it is to hold, for example "study".
+        marker: name of a file that every such folder holds.
+        resume: it must hold one, which is gone on with.
+        force: what it holds will be thrown away.
+        status: of what it holds, for the message; one that is "finished" is not gone on with.
+        harmless: names of files that may lie there before anything has begun.
+
+    Raises:
+        RunError: it holds one and neither was asked for, there is none to resume, or it holds something else.
+        ConfigError: both were asked for.
+
+    Examples:
+        >>> check_folder(Path("no such folder"), "study", "study.yaml", resume=True, force=False)
+        Traceback (most recent call last):
+            ...
+        hitlens.errors.RunError: no such folder holds no study to resume. Leave out --resume to start one.
+    """
+    if resume and force:
+        raise ConfigError(f"--resume continues a {what} and --force throws it away. Give one of them.")
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} is a file. Choose another name for the folder of the {what}.")
+    holds = (folder / marker).is_file()
+    if resume:
+        if not holds:
+            raise RunError(f"{folder} holds no {what} to resume. Leave out --resume to start one.")
+        return
+    if not holds and folder.exists() and {path.name for path in folder.iterdir()} - set(harmless):
+        raise RunError(f"{folder} is not empty and not a {what} of hitlens. Choose another folder.")
+    if holds and not force:
+        described = f"{what} ({status})" if status else what
+        go_on = "" if status == "finished" else "--resume to continue it, "
+        raise RunError(f"{folder} holds a {described}. Use {go_on}--force to start over, or another folder.")
