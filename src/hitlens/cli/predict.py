@@ -39,7 +39,9 @@ def predict(
 
     check_workers(cluster, workers)
     columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} events"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    # Where nobody watches, an empty line would be left of it.
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("predict", total=None)
         made = predict_to_file(
             model,
