@@ -47,5 +47,5 @@ def test_it_says_what_came_out(make_cebr: Callable[..., Events], tmp_path: Path)
 
 
 def test_a_study_is_refused() -> None:
-    with pytest.raises(ConfigError, match="is a study"):
+    with pytest.raises(ConfigError, match="describes several runs"):
         invoke("cebr/scaling_study", "-d", "a.h5")

@@ -9,6 +9,7 @@ import sys
 import time
 import uuid
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -111,6 +112,7 @@ class DaskPool:
         """Do the tasks; see `Pool.run`."""
         distributed = _import_distributed()
         waiting: dict[Any, tuple[int, T]] = {}
+        n_lost: Counter[int] = Counter()
         numbered = enumerate(tasks)
         more = True
         try:
@@ -124,12 +126,20 @@ class DaskPool:
                     return
                 for future in self._finished(distributed, waiting):
                     position, task = waiting[future]
+                    if self._is_lost(future) and n_lost[position] <= ALLOWED_DEATHS:
+                        n_lost[position] += 1
+                        waiting[self._submit(function, position, task)] = waiting.pop(future)
+                        continue
                     result = _result(distributed, future, task)
                     del waiting[future]
                     yield position, result
         finally:
             if waiting:
                 self._give_up(list(waiting))
+
+    def _is_lost(self, future: Any) -> bool:
+        """Whether the scheduler, which is there, forgot a task: it may when a worker dies at a bad moment."""
+        return future.status in ("cancelled", "lost") and self._client.status == "running"
 
     def _submit(self, function: Callable[[T], R], position: int, task: T) -> Any:
         name = f"{getattr(function, '__name__', 'task')}-{position}-{uuid.uuid4().hex}"
