@@ -277,7 +277,7 @@ def test_every_head_of_a_joint_task_is_cross_validated(data: Path, tmp_path: Pat
 @pytest.mark.parametrize("force", [False, True])
 def test_what_is_none_of_ours_is_never_thrown_away(force: bool, data: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(RunError, match="no cross-validation"):
+    with pytest.raises(RunError, match="not a cross-validation"):
         cross_validate(config_of(data), tmp_path, force=force)
     with pytest.raises(RunError, match="is a file"):
         cross_validate(config_of(data), tmp_path / "thesis.tex", force=force)
