@@ -228,7 +228,7 @@ def test_what_is_no_study_is_never_thrown_away(force: bool, config: StudyConfig,
         train_study(config, tmp_path, force=force)
     with pytest.raises(RunError, match="is a file"):
         train_study(config, tmp_path / "thesis.tex", force=force)
-    with pytest.raises(RunError, match=r"has no study\.yaml"):
+    with pytest.raises(RunError, match="no study to resume"):
         train_study(config, tmp_path, resume=True)
 
 
