@@ -317,6 +317,15 @@ def test_folders_of_others_are_not_touched(config: TuneConfig, tmp_path: Path) -
         tune(config, tmp_path / "new", resume=True, force=True, progress=False)
 
 
+def test_without_optuna_nothing_is_begun(
+    config: TuneConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(ConfigError, match=r"Install hitlens\[tune\]"):
+        tune(config, tmp_path / "search", progress=False)
+    assert not (tmp_path / "search").exists()
+
+
 def test_a_recipe_without_files_and_a_loss_that_changes_are_refused(
     config: TuneConfig, tmp_path: Path
 ) -> None:

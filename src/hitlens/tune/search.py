@@ -97,7 +97,7 @@ class Search:
         self.parameters = parameters
         self.n_workers = n_workers
         self.n_trials = config.trials or n_points(parameters) or 0
-        optuna = _import_optuna()
+        optuna = import_optuna()
         directions = ["maximize" if one.higher_is_better else "minimize" for one in objectives]
         with _answering(place):
             self._study = optuna.create_study(
@@ -232,7 +232,7 @@ class TrialWatch:
     """
 
     def __init__(self, place: Place, config: SearchConfig, number: int, n_epochs: int) -> None:
-        optuna = _import_optuna()
+        optuna = import_optuna()
         self.broken: HitlensError | None = None
         self._place = place
         with _answering(place):
@@ -377,7 +377,12 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _import_optuna() -> Any:
+def import_optuna() -> Any:
+    """Return optuna.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
     try:
         import optuna
     except ImportError:

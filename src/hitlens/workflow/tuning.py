@@ -26,7 +26,7 @@ from hitlens.io.atomic import remove, written_whole
 from hitlens.settings import flattened
 from hitlens.train.scores import monitored
 from hitlens.tune.results import Objective, Stage, TrialResult, Value
-from hitlens.tune.search import Asked, Place, Search, masked
+from hitlens.tune.search import Asked, Place, Search, import_optuna, masked
 from hitlens.tune.selection import candidates
 from hitlens.workflow import runs
 from hitlens.workflow.folders import check_folder
@@ -103,10 +103,11 @@ def tune(
     Raises:
         RunError: the folder holds another search or something else, there is nothing to resume, another
             process leads this search, every trial failed, or Ctrl-C ended one.
-        ConfigError: the settings contradict each other, or a search is to be resumed with other settings; the
-            storage or the cluster does not answer.
+        ConfigError: optuna is not installed, the settings contradict each other, or a search is to be resumed
+            with other settings; the storage or the cluster does not answer.
     """
     folder = Path(folder)
+    import_optuna()
     check_search(config)
     # Where a search died in its first moments, no more is there than the lock and its beginning.
     check_folder(folder, "search", SETTINGS, resume=resume, force=force, harmless=(LOCK, BEGUN))
