@@ -109,8 +109,8 @@ def render(found: Mapping[str, TuneResults]) -> str:
             "",
             f"{N_EVENTS:,} simulated events, seed {SEED}; 60 % training, 20 % validation. Numbers are of the",
             "validation split; accuracy, F1 and MCC with their 95 % intervals. `plain` is the same network",
-            "trained the seed notebook's way. Each search is one command; the first was ended twice with",
-            "SIGKILL and went on. Made by `run.py` beside this file.",
+            "trained the seed notebook's way. Each search is one command; the first was ended with SIGKILL",
+            "at least twice and went on. Made by `run.py` beside this file.",
             "",
             *lines,
             "",
@@ -127,8 +127,8 @@ def summary(name: str, found: TuneResults) -> str:
     """Return a line on one search."""
     n_resumed = sum(trial.n_resumed for trial in found.trials)
     return (
-        f"- `cebr/{name}`: {len(found.trials)} trainings, {found.seconds / 60:.1f} minutes in all, "
-        f"{n_resumed} gone on after a kill; {found.machine['processor']}. {found.reason}"
+        f"- `cebr/{name}`: {len(found.trials)} trainings, {found.seconds / 60:.1f} minutes in all (those trained "
+        f"at once overlap), {n_resumed} gone on after a kill; {found.machine['processor']}. {found.reason}"
     )
 
 
