@@ -127,8 +127,8 @@ def summary(name: str, found: TuneResults) -> str:
     """Return a line on one search."""
     n_resumed = sum(trial.n_resumed for trial in found.trials)
     return (
-        f"- `cebr/{name}`: {len(found.trials)} trainings, {found.seconds / 60:.1f} minutes in all (those trained "
-        f"at once overlap), {n_resumed} gone on after a kill; {found.machine['processor']}. {found.reason}"
+        f"- `cebr/{name}`: {len(found.trials)} trainings, {found.seconds / 60:.1f} minutes in all (those "
+        f"trained at once overlap), {n_resumed} gone on after a kill; {found.machine['processor']}. {found.reason}"
     )
 
 
