@@ -126,9 +126,10 @@ def render(found: Mapping[str, TuneResults]) -> str:
 def summary(name: str, found: TuneResults) -> str:
     """Return a line on one search."""
     n_resumed = sum(trial.n_resumed for trial in found.trials)
+    minutes = f"{found.seconds / 60:.1f} minutes in all (those trained at once overlap)"
     return (
-        f"- `cebr/{name}`: {len(found.trials)} trainings, {found.seconds / 60:.1f} minutes in all (those "
-        f"trained at once overlap), {n_resumed} gone on after a kill; {found.machine['processor']}. {found.reason}"
+        f"- `cebr/{name}`: {len(found.trials)} trainings, {minutes}, {n_resumed} gone on after a kill; "
+        f"{found.machine['processor']}. {found.reason}"
     )
 
 
