@@ -90,6 +90,8 @@ RECIPES = {
     "joint": ("joint", PLAIN, {"task_weights": "learned"}),
     "hard": ("multiplicity", RESIDUAL, {"hard_sampling": 0.5, "class_weights": "balanced", "epochs": 3}),
     "few": ("multiplicity", PLAIN, {"draws": 51, "mix": "balanced", "ema_decay": 0.0, "keep": "last"}),
+    "streamed": ("multiplicity", PLAIN, {}),
+    "streamed_mix": ("joint", RESIDUAL, {"mix": "balanced", "draws": 200, "batch_size": 20}),
 }
 
 
@@ -101,7 +103,9 @@ def recipes(make_cebr: Callable[..., Events], tmp_path_factory: pytest.TempPathF
         writer.write(make_cebr(420))
     for name, (task, model, settings) in RECIPES.items():
         content = {"title": name, "detector": "cebr", "task": task, "model": model}
-        content |= {"data": {"files": [str(folder / "made.h5")]}, "train": QUICK | settings}
+        data = {"files": [str(folder / "made.h5")], "shuffle_events": 96}
+        data |= {"memory": "streaming" if name.startswith("streamed") else "resident"}
+        content |= {"data": data, "train": QUICK | settings}
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
     (folder / "in_double.py").write_text(IN_DOUBLE)
     return folder
