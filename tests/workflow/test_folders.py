@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from hitlens.errors import ConfigError, RunError
-from hitlens.workflow.folders import check_folder
+from hitlens.workflow.folders import check_folder, check_same_settings
 
 
 def test_an_empty_or_missing_folder_may_be_used(tmp_path: Path) -> None:
@@ -37,3 +38,22 @@ def test_what_is_somebody_else_s_is_never_touched(tmp_path: Path) -> None:
         with pytest.raises(RunError, match="is a file"):
             check_folder(thesis, "study", "study.yaml", resume=False, force=force)
     check_folder(tmp_path, "study", "study.yaml", resume=False, force=False, harmless=("thesis.tex",))
+
+
+class Inner(BaseModel):
+    rate: float = 0.1
+    note: str = ""
+
+
+class Settings(BaseModel):
+    epochs: int = 3
+    inner: Inner = Inner()
+
+
+def test_other_settings_are_named_with_both_values(tmp_path: Path) -> None:
+    begun = Settings()
+    check_same_settings(tmp_path, "run", begun, Settings())
+    noted = Settings(inner=Inner(note="second try"))
+    check_same_settings(tmp_path, "run", begun, noted, free=("inner.note",))
+    with pytest.raises(ConfigError, match=r"began with inner\.rate = 0\.1, so it cannot go on with 0\.2"):
+        check_same_settings(tmp_path, "run", begun, Settings(inner=Inner(rate=0.2)), free=("inner.note",))

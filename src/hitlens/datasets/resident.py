@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import polars as pl
 import torch
 from numpy.typing import NDArray
 
@@ -52,6 +53,20 @@ class Batch:
         )
 
 
+def target_tensors(
+    truth: pl.DataFrame, heads: tuple[Task, ...]
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Return by head the targets, shape (event, n_outputs), and where they are defined, shape (event,).
+
+    Args:
+        truth: of the events.
+        heads: tasks with a head of their own.
+    """
+    encoded = {head.name: encode_target(truth, head) for head in heads}
+    targets = {name: torch.from_numpy(np.nan_to_num(one.values)) for name, one in encoded.items()}
+    return targets, {name: torch.from_numpy(one.defined) for name, one in encoded.items()}
+
+
 @dataclass(frozen=True)
 class ResidentData:
     """All events of a study in memory; pixels stay integers, and sparse views sparse, until the batch.
@@ -79,10 +94,7 @@ class ResidentData:
             view.name: view_pixels(events.images[view.name], view, region_of(regions or {}, view.name))
             for view in detector.views
         }
-        encoded = {head.name: encode_target(events.truth, head) for head in heads}
-        targets = {name: torch.from_numpy(np.nan_to_num(target.values)) for name, target in encoded.items()}
-        defined = {name: torch.from_numpy(target.defined) for name, target in encoded.items()}
-        return cls(pixels, targets, defined)
+        return cls(pixels, *target_tensors(events.truth, heads))
 
     def __len__(self) -> int:
         return len(next(iter(self.pixels.values())))

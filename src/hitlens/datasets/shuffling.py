@@ -25,7 +25,7 @@ MOST_LANES = 8
 
 
 @dataclass(frozen=True)
-class Pool:
+class ShufflePool:
     """Events a lane shuffles together.
 
     Attributes:
@@ -117,7 +117,7 @@ class Shuffle:
         per_process = self.n_lanes // world
         return range(rank * per_process, (rank + 1) * per_process)
 
-    def pools(self, epoch: int, lanes: Sequence[int]) -> list[Pool]:
+    def pools(self, epoch: int, lanes: Sequence[int]) -> list[ShufflePool]:
         """Return the pools of some lanes in the order in which they are needed.
 
         Args:
@@ -141,7 +141,7 @@ class Shuffle:
                 parts[pool.first_batch + number].append(part)
         return [np.concatenate(part) for part in parts]
 
-    def _lane_pools(self, epoch: int, lane: int, positions: NDArray[np.int64]) -> list[Pool]:
+    def _lane_pools(self, epoch: int, lane: int, positions: NDArray[np.int64]) -> list[ShufflePool]:
         """Cut a lane's events into pools; the first one is short, so that lanes are not refilled together."""
         most = max(1, round(self._pool * self.n_batches / max(1, self.n_draws)))  # batches
         first = max(1, round(most * (lane + 1) / self.n_lanes))
@@ -151,7 +151,7 @@ class Shuffle:
         for number, end in enumerate(ends):
             inside = np.sort(positions[start * per_batch : end * per_batch])
             order = np.random.default_rng([self.seed, epoch, lane, number]).permutation(len(inside))
-            found.append(Pool(lane, start, end - start, inside, order))
+            found.append(ShufflePool(lane, start, end - start, inside, order))
             start = end
         return found
 

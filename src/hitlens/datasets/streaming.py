@@ -14,11 +14,10 @@ from hitlens.datasets.mix import Kinds
 from hitlens.datasets.pixels import Pixels, view_pixels
 from hitlens.datasets.prefetch import prefetched
 from hitlens.datasets.regions import Region, region_of
-from hitlens.datasets.resident import Batch
+from hitlens.datasets.resident import Batch, target_tensors
 from hitlens.datasets.share import Share, share_of
-from hitlens.datasets.shuffling import Kind, Pool, Shuffle
+from hitlens.datasets.shuffling import Kind, Shuffle, ShufflePool
 from hitlens.datasets.stored import BLOCK, FileReader, StoredEvents, StoredPixels
-from hitlens.datasets.targets import encode_target
 from hitlens.detector import Detector, Task, View
 
 
@@ -56,16 +55,8 @@ class StreamedData:
         kinds: Kinds | None = None,
     ) -> StreamedData:
         """Put the targets of these heads into tensors; no image is read."""
-        encoded = {head.name: encode_target(events.truth, head) for head in heads}
-        return cls(
-            events,
-            detector.views,
-            regions or {},
-            {name: torch.from_numpy(np.nan_to_num(target.values)) for name, target in encoded.items()},
-            {name: torch.from_numpy(target.defined) for name, target in encoded.items()},
-            shuffle_events,
-            kinds,
-        )
+        targets, defined = target_tensors(events.truth, heads)
+        return cls(events, detector.views, regions or {}, targets, defined, shuffle_events, kinds)
 
     def __len__(self) -> int:
         return len(self.events)
@@ -173,7 +164,7 @@ class StreamingLoader:
         ]
         ready = prefetched(self._read(pools))
         try:
-            held: dict[int, tuple[Pool, dict[str, Pixels]]] = {}
+            held: dict[int, tuple[ShufflePool, dict[str, Pixels]]] = {}
             n_read = 0
             for number in range(first, len(self)):
                 while n_read < len(pools) and pools[n_read].first_batch <= number:
@@ -185,12 +176,12 @@ class StreamingLoader:
         finally:
             ready.close()
 
-    def _read(self, pools: Sequence[Pool]) -> Iterator[tuple[Pool, dict[str, Pixels]]]:
+    def _read(self, pools: Sequence[ShufflePool]) -> Iterator[tuple[ShufflePool, dict[str, Pixels]]]:
         with self.data.events.reader() as reader:
             for pool in pools:
                 yield pool, self.data.read(reader, pool.positions)
 
-    def _batch(self, lanes: list[tuple[Pool, dict[str, Pixels]]], number: int) -> Batch:
+    def _batch(self, lanes: list[tuple[ShufflePool, dict[str, Pixels]]], number: int) -> Batch:
         rows, parts = [], [self._part(pool, number) for pool, _ in lanes]
         for (pool, _), part in zip(lanes, parts, strict=True):
             rows.append(pool.positions[part])
@@ -206,7 +197,7 @@ class StreamingLoader:
         return self.data.batch(images, torch.from_numpy(np.concatenate(rows)), self._share)
 
     @staticmethod
-    def _part(pool: Pool, number: int) -> NDArray[np.int64]:
+    def _part(pool: ShufflePool, number: int) -> NDArray[np.int64]:
         per_batch = len(pool.order) // pool.n_batches
         start = (number - pool.first_batch) * per_batch
         return pool.order[start : start + per_batch]

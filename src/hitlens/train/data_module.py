@@ -19,7 +19,7 @@ from hitlens.train.config import TrainConfig
 _VALIDATION_BATCH = 2048
 
 
-class ResidentDataModule(lightning.LightningDataModule):
+class EventDataModule(lightning.LightningDataModule):
     """Hands Lightning one epoch at a time; the order of each epoch depends on seed and epoch number alone.
 
     Args:

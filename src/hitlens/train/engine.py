@@ -25,7 +25,7 @@ from hitlens.errors import InterruptedRunError
 from hitlens.models.global_norm import normalised_together
 from hitlens.train.callbacks import History, KeepFew, moving_average, read_history
 from hitlens.train.config import TrainConfig
-from hitlens.train.data_module import ResidentDataModule
+from hitlens.train.data_module import EventDataModule
 from hitlens.train.distributed import (
     EndTogether,
     connected,
@@ -127,7 +127,7 @@ def run_training(
             loggers,
         )
         shard = (processes.rank, processes.n_processes)
-        dealt = ResidentDataModule(data, train, validation, config, wanted, shard)
+        dealt = EventDataModule(data, train, validation, config, wanted, shard)
         interrupted = _fit(trainer, module, dealt, last)
     if not checkpoints.best_model_path:
         raise InterruptedRunError(
@@ -191,7 +191,7 @@ def _trainer(
 
 
 def _fit(
-    trainer: lightning.Trainer, module: TrainingModule, data: ResidentDataModule, last: Path | None
+    trainer: lightning.Trainer, module: TrainingModule, data: EventDataModule, last: Path | None
 ) -> bool:
     """Run the loop; return whether Ctrl-C ended it."""
     handler = signal.getsignal(signal.SIGINT)

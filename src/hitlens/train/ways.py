@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hitlens.datasets.resident import Batch, ResidentData
 from hitlens.train.bundle import ONE_BY_ONE, Way, run_at_once
-from hitlens.train.data_module import ResidentDataModule
+from hitlens.train.data_module import EventDataModule
 from hitlens.train.distributed import device_type
 from hitlens.train.hardware import keep_freed_memory, resolve_precision
 from hitlens.train.module import Seat, TrainingModule
@@ -138,7 +138,7 @@ def _seconds(jobs: Sequence[Callable[[Seat], None]], way: Way) -> float:
 
 def _steps(module: TrainingModule, data: ResidentData, train: NDArray[np.int64]) -> Callable[[Seat], None]:
     """Return a function that takes a few steps, as an engine would."""
-    loader = ResidentDataModule(data, train, train[:0], module.config).train_dataloader()
+    loader = EventDataModule(data, train, train[:0], module.config).train_dataloader()
     batches: list[Batch] = list(itertools.islice(loader, _STEPS))
     optimizer = torch.optim.AdamW(module.network.parameters(), lr=1e-4, fused=True)
     kind = module.device.type

@@ -1,11 +1,14 @@
-"""Folders of runs, studies, cross-validations and searches: which of them a command may touch."""
+"""Folders of runs, studies, cross-validations and searches: which a command may touch, and go on with."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from hitlens.errors import ConfigError, RunError
+from hitlens.settings import flattened
 
 
 def check_folder(
@@ -54,3 +57,28 @@ def check_folder(
         described = f"{what} ({status})" if status else what
         go_on = "" if status == "finished" else "--resume to continue it, "
         raise RunError(f"{folder} holds a {described}. Use {go_on}--force to start over, or another folder.")
+
+
+def check_same_settings(
+    folder: Path, what: str, begun: BaseModel, now: BaseModel, free: tuple[str, ...] = ()
+) -> None:
+    """Refuse to go on with other settings than those something began with.
+
+    Args:
+        folder: that is gone on with.
+        what: it holds.
+        begun: the settings it began with.
+        now: those it is to go on with.
+        free: what dotted names of settings begin with that may change.
+
+    Raises:
+        ConfigError: naming the first setting that differs, and both values.
+    """
+    before, after = (flattened(one.model_dump(mode="json")) for one in (begun, now))
+    for key in sorted(before.keys() | after.keys()):
+        if before.get(key) != after.get(key) and not key.startswith(free):
+            old, new = (one.get(key, "nothing") for one in (before, after))
+            raise ConfigError(
+                f"The {what} in {folder} began with {key} = {old}, so it cannot go on with {new}. Give the "
+                f"settings it began with, or start a new {what}."
+            )

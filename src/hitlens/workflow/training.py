@@ -36,6 +36,7 @@ from hitlens.train.tracking import Summary, finish_loggers, make_loggers, record
 from hitlens.train.watch import Watch
 from hitlens.workflow import runs
 from hitlens.workflow.data import BLOCK
+from hitlens.workflow.folders import check_same_settings
 from hitlens.workflow.prediction import predicts_in_bfloat16
 from hitlens.workflow.prediction_files import write_event_predictions
 from hitlens.workflow.preparing import Prepared, build_module, prepare, training_data, weights_hash
@@ -318,7 +319,6 @@ def _same_settings(folder: Path, config: RunConfig) -> None:
     """A resumed run goes on with the settings it began with; where its files lie may change."""
     if not (folder / runs.CONFIG).is_file():  # it ended before it had written them
         return
-    before, after = (flattened(one.model_dump(mode="json")) for one in (read_run_config(folder), config))
     described = ("detector",) if is_description(config.detector) else ()
     free = (
         "title",
@@ -329,12 +329,7 @@ def _same_settings(folder: Path, config: RunConfig) -> None:
         "train.checkpoint_minutes",
         *described,
     )
-    for key in sorted(before.keys() | after.keys()):
-        if before.get(key) != after.get(key) and not key.startswith(free):
-            raise ConfigError(
-                f"The run in {folder} began with {key} = {before.get(key)}, so it cannot go on with "
-                f"{after.get(key)}. Give the settings it began with, or start a new run."
-            )
+    check_same_settings(folder, "run", read_run_config(folder), config, free)
 
 
 def _same_detector(folder: Path, detector: Detector) -> None:

@@ -95,7 +95,7 @@ class TrialTask:
 
 
 @dataclass(frozen=True)
-class Begun:
+class BegunTrial:
     """What is known of a trial before it ends.
 
     Attributes:
@@ -136,7 +136,7 @@ def train_trials(group: TrialGroup) -> tuple[TrialResult, ...]:
     return tuple(train_trial(task, begun.get(task.name)) for task in group.tasks)
 
 
-def _train_at_once(tasks: Sequence[TrialTask]) -> dict[str, Begun]:
+def _train_at_once(tasks: Sequence[TrialTask]) -> dict[str, BegunTrial]:
     """Train what can be trained at once; return, by name, what is known of each."""
     with ExitStack() as locked:
         for task in tasks:
@@ -164,7 +164,7 @@ def _train_at_once(tasks: Sequence[TrialTask]) -> dict[str, Begun]:
     return begun
 
 
-def train_trial(task: TrialTask, begun: Begun | None = None) -> TrialResult:
+def train_trial(task: TrialTask, begun: BegunTrial | None = None) -> TrialResult:
     """Train one trial of a search and return what it reached; one that has ended is only read.
 
     A trial whose process died goes on after its last complete epoch. One process at a time works on a trial.
@@ -258,19 +258,19 @@ def _events_key(config: RunConfig) -> str:
     return json.dumps([own, train_part, files], sort_keys=True)
 
 
-def _begin(task: TrialTask) -> Begun:
+def _begin(task: TrialTask) -> BegunTrial:
     """Note that the trial is worked on, and how often it was gone on with."""
     path = _begun_path(task)
-    begun = Begun()
+    begun = BegunTrial()
     if path.is_file():
-        begun = Begun(**json.loads(path.read_text(encoding="utf-8")))
+        begun = BegunTrial(**json.loads(path.read_text(encoding="utf-8")))
         if (task.run_folder / runs.PROVENANCE).is_file():
             begun = replace(begun, n_resumed=begun.n_resumed + 1)
     _note(task, begun)
     return begun
 
 
-def _note(task: TrialTask, begun: Begun) -> None:
+def _note(task: TrialTask, begun: BegunTrial) -> None:
     content = {"n_resumed": begun.n_resumed, "stop_after": begun.stop_after}
     with written_whole(_begun_path(task)) as partial:
         partial.write_text(json.dumps(content), encoding="utf-8")
@@ -299,11 +299,11 @@ def _clear(task: TrialTask) -> bool:
     return begun
 
 
-def _watch(task: TrialTask, begun: Begun) -> _Watch | None:
+def _watch(task: TrialTask, begun: BegunTrial) -> _Watch | None:
     return _Watch(task, begun) if task.stage == "search" and task.search.pruner != "none" else None
 
 
-def _train(task: TrialTask, begun: Begun, prepared: Prepared | None) -> TrialResult:
+def _train(task: TrialTask, begun: BegunTrial, prepared: Prepared | None) -> TrialResult:
     watch = _watch(task, begun)
     try:
         _train_run(task, prepared, watch)
@@ -344,7 +344,7 @@ def _interrupted(task: TrialTask) -> InterruptedRunError:
 class _Watch:
     """Tells the search of each epoch; an early end is noted before it takes place."""
 
-    def __init__(self, task: TrialTask, begun: Begun) -> None:
+    def __init__(self, task: TrialTask, begun: BegunTrial) -> None:
         self.told = TrialWatch(task.place, task.search, task.number, task.config.train.epochs)
         self._task = task
         self._begun = begun
@@ -358,7 +358,7 @@ class _Watch:
         return True
 
 
-def _measured(task: TrialTask, begun: Begun, prepared: Prepared | None) -> TrialResult:
+def _measured(task: TrialTask, begun: BegunTrial, prepared: Prepared | None) -> TrialResult:
     record = runs.read_provenance(task.run_folder)
     score = float(record["validation_score"])
     if not math.isfinite(score):
@@ -415,7 +415,7 @@ def measure_latency(folder: Path, prepared: Prepared) -> float:
 
 def _result(
     task: TrialTask,
-    begun: Begun,
+    begun: BegunTrial,
     state: TrialState,
     *,
     objectives: Mapping[str, float] | None = None,

@@ -23,13 +23,12 @@ from hitlens.datasets.splits import NAMES
 from hitlens.detectors import get_detector, is_description
 from hitlens.errors import ConfigError, RunError
 from hitlens.io.atomic import remove, written_whole
-from hitlens.settings import flattened
 from hitlens.train.scores import monitored
 from hitlens.tune.results import Objective, Stage, TrialResult, Value
 from hitlens.tune.search import Asked, Place, Search, import_optuna, masked
 from hitlens.tune.selection import candidates
 from hitlens.workflow import runs
-from hitlens.workflow.folders import check_folder
+from hitlens.workflow.folders import check_folder, check_same_settings
 from hitlens.workflow.pool import Pool, SerialPool, open_pool
 from hitlens.workflow.preparing import Prepared, prepare
 from hitlens.workflow.run_events import read_run_config
@@ -222,15 +221,8 @@ def _same_search(folder: Path, config: TuneConfig, begun: dict[str, Any]) -> Non
             begun["hitlens"],
             __version__,
         )
-    before, after = (flattened(one.model_dump(mode="json")) for one in (read_tune_config(folder), config))
     free = (*_FREE, *(("base.detector",) if is_description(config.base.detector) else ()))
-    for key in sorted(before.keys() | after.keys()):
-        if before.get(key) != after.get(key) and not key.startswith(free):
-            old, new = (one.get(key, "nothing") for one in (before, after))
-            raise ConfigError(
-                f"The search in {folder} began with {key} = {old}, so it cannot go on with {new}. Give the "
-                "settings it began with, or start a new search."
-            )
+    check_same_settings(folder, "search", read_tune_config(folder), config, free)
     if runs.file_checksums([Path(file) for file in config.base.data.files]) != begun["sha256"]:
         raise ConfigError(
             f"The event files changed since the search in {folder} began. Give the same files, or start a "
