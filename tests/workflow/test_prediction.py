@@ -19,7 +19,7 @@ from hitlens.events import Events
 from hitlens.models import build_network
 from hitlens.models.preprocessing import Preprocessing, TargetScaling
 from hitlens.models.trained import ModelCard, TrainedModel, save_model
-from hitlens.workflow import prediction
+from hitlens.train import hardware
 from hitlens.workflow.data import open_writer
 from hitlens.workflow.prediction import open_model, predict_events, predicts_in_bfloat16
 from hitlens.workflow.prediction_files import predict_files
@@ -203,7 +203,7 @@ def test_totals_over_the_images_stand_beside_the_predictions(events: Events) -> 
 @pytest.mark.parametrize(
     ("name", "tried", "expected"),
     [
-        ("multiplicity", None, True),
+        ("multiplicity", None, False),
         ("joint", None, False),
         ("multiplicity", False, False),
         ("joint", True, True),
@@ -216,9 +216,9 @@ def test_a_model_says_whether_it_tolerates_bfloat16(
     card = made.card.model_copy(update={"predicts_in_bfloat16": tried})
     save_model(TrainedModel(card, made.network, made.detector), tmp_path / "model.safetensors")
     model = open_model(tmp_path)
-    monkeypatch.setattr(prediction, "cpu_has_bfloat16", lambda: True)
+    monkeypatch.setattr(hardware, "cpu_flags", lambda: ["amx_tile", "amx_bf16", "avx512_bf16"])
     assert predicts_in_bfloat16(model) is expected
-    monkeypatch.setattr(prediction, "cpu_has_bfloat16", lambda: False)
+    monkeypatch.setattr(hardware, "cpu_flags", lambda: ["avx512_bf16"])
     assert predicts_in_bfloat16(model) is False
 
 

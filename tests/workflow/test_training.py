@@ -158,7 +158,7 @@ def test_bfloat16_is_tried_where_the_machine_has_it(
         return True
 
     monkeypatch.setattr(training, "N_TRIED", 30)
-    monkeypatch.setattr(training, "cpu_has_bfloat16", lambda: native)
+    monkeypatch.setattr(training, "has_bfloat16", lambda device: native)
     monkeypatch.setattr(training, "tolerates_bfloat16", tolerates)
     train(settings("single_energy", train={"epochs": 1}), tmp_path / "run", progress=False)
     assert read_card(tmp_path / "run" / "model.safetensors").predicts_in_bfloat16 is (

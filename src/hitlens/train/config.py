@@ -47,7 +47,8 @@ class TrainConfig(BaseModel):
         class_weights: "balanced" weights classes inversely to their frequency in the training split.
         augment: apply the detector's symmetries, all or those named.
         gradient_clip: largest norm of the gradient; 0 for no limit.
-        precision: "auto" takes bfloat16 where the machine computes it natively; the others force.
+        precision: "auto" takes bfloat16 on a processor with AMX or a GPU that has it, if this network's
+            gradients are there what they are in float32; the others force.
         accelerator: "auto" takes a GPU where there is one.
         checkpoint_minutes: time between checkpoints within an epoch, for epochs that are long; 0 writes one
             at each epoch's end only. It changes nothing of the result.

@@ -33,8 +33,9 @@ from hitlens.train.distributed import (
     said_by_first,
     trainer_settings,
 )
-from hitlens.train.hardware import keep_freed_memory, resolve_precision
+from hitlens.train.hardware import keep_freed_memory
 from hitlens.train.module import TrainingModule
+from hitlens.train.precision import training_precision
 from hitlens.train.scores import monitored
 from hitlens.train.watch import Interrupted, Watch, Watching
 from hitlens.train.within_epoch import WITHIN, WithinEpoch, last_epoch, newest_checkpoint
@@ -102,7 +103,7 @@ def run_training(
     keep_freed_memory()
     config = module.config
     processes = connected()
-    precision = said_by_first(resolve_precision(config.precision, config.accelerator))
+    precision = said_by_first(training_precision(module, data, train) if processes.is_first else "")
     monitor, mode = monitored(module.heads, config.monitor)
     checkpoints = ModelCheckpoint(
         dirpath=folder / "checkpoints",

@@ -7,7 +7,6 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -17,25 +16,19 @@ log = logging.getLogger(__name__)
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
-def resolve_precision(
-    precision: Literal["auto", "float32", "bfloat16"], accelerator: str
-) -> Literal["32-true", "bf16-mixed"]:
-    """Return Lightning's name of the precision to train in.
+#: Flags of a processor that multiplies matrices of bfloat16 in tiles.
+_AMX = {"amx_bf16", "amx_tile"}
 
-    Args:
-        precision: "auto" is bfloat16 where the machine computes it natively.
-        accelerator: Lightning's "auto", "cpu" or "gpu".
+
+def has_bfloat16(device: str) -> bool:
+    """Whether a kind of device, "cpu" or "cuda", multiplies bfloat16 fast and well.
+
+    A processor needs AMX: with AVX512-BF16 alone it is slower than in float32, and torch's gradients of
+    convolutions are wrong where outputs are small or narrow.
     """
-    if precision != "auto":
-        return "bf16-mixed" if precision == "bfloat16" else "32-true"
-    on_gpu = accelerator != "cpu" and torch.cuda.is_available()
-    native = torch.cuda.is_bf16_supported() if on_gpu else cpu_has_bfloat16()
-    return "bf16-mixed" if native else "32-true"
-
-
-def cpu_has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 natively (AVX512-BF16 or AMX)."""
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and "avx512_bf16" in _cpu_flags()
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return set(cpu_flags()) >= _AMX
 
 
 def keep_freed_memory() -> bool:
@@ -78,9 +71,10 @@ def available_memory() -> int:
     return max(0, min(free, limit - used + cached))
 
 
-def _cpu_flags() -> str:
+def cpu_flags() -> list[str]:
+    """Return what the processor says it can; nothing where the system does not tell."""
     try:
         with Path("/proc/cpuinfo").open() as file:
-            return next((line for line in file if line.startswith("flags")), "")
+            return next((line for line in file if line.startswith("flags")), "").split()
     except OSError:
-        return ""
+        return []

@@ -17,8 +17,9 @@ from hitlens.datasets.resident import Batch, ResidentData
 from hitlens.train.bundle import ONE_BY_ONE, Way, run_at_once
 from hitlens.train.data_module import EventDataModule
 from hitlens.train.distributed import device_type
-from hitlens.train.hardware import keep_freed_memory, resolve_precision
+from hitlens.train.hardware import keep_freed_memory
 from hitlens.train.module import Seat, TrainingModule
+from hitlens.train.precision import training_precision
 from hitlens.train.watch import Interrupted
 
 #: How long ways are measured, in seconds; each is measured once at least.
@@ -142,7 +143,7 @@ def _steps(module: TrainingModule, data: ResidentData, train: NDArray[np.int64])
     batches: list[Batch] = list(itertools.islice(loader, _STEPS))
     optimizer = torch.optim.AdamW(module.network.parameters(), lr=1e-4, fused=True)
     kind = module.device.type
-    low = resolve_precision(module.config.precision, module.config.accelerator) == "bf16-mixed"
+    low = training_precision(module, data, train) == "bf16-mixed"
     module.seed_draws(0)
 
     def take_steps(seat: Seat) -> None:

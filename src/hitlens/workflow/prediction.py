@@ -19,7 +19,7 @@ from hitlens.errors import SelectionError
 from hitlens.evaluate.predictions import Predictions, truth_column, value_column
 from hitlens.events import Events
 from hitlens.models.trained import TrainedModel, load_model, read_card
-from hitlens.train.hardware import cpu_has_bfloat16
+from hitlens.train.hardware import has_bfloat16
 
 
 def open_model(path: Path) -> TrainedModel:
@@ -37,14 +37,8 @@ def open_model(path: Path) -> TrainedModel:
 
 
 def predicts_in_bfloat16(model: TrainedModel) -> bool:
-    """Whether a model predicts in bfloat16 here: where its training found that harmless.
-
-    Where it was not tried, classes are taken to tolerate it, energies and positions not.
-    """
-    harmless = model.card.predicts_in_bfloat16
-    if harmless is None:
-        harmless = all(head.is_classification for head in model.card.heads)
-    return harmless and cpu_has_bfloat16()
+    """Whether a model predicts in bfloat16 here: where its training tried that and found it harmless."""
+    return model.card.predicts_in_bfloat16 is True and has_bfloat16("cpu")
 
 
 def predict_events(

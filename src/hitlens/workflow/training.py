@@ -29,7 +29,7 @@ from hitlens.train.bfloat16 import tolerates_bfloat16
 from hitlens.train.calibrate import fit_temperature
 from hitlens.train.distributed import backend_of, check_divisible, connected, device_type
 from hitlens.train.engine import TrainingResult, run_training
-from hitlens.train.hardware import cpu_has_bfloat16
+from hitlens.train.hardware import has_bfloat16
 from hitlens.train.module import TrainingModule
 from hitlens.train.scores import monitored
 from hitlens.train.tracking import Summary, finish_loggers, make_loggers, record_of
@@ -231,7 +231,7 @@ def _trained_model(begun: Begun, result: TrainingResult) -> TrainedModel:
         monitor=result.monitor,
     )
     model = TrainedModel(card, module.network.cpu().eval(), prepared.detector)
-    if not cpu_has_bfloat16():
+    if not has_bfloat16("cpu"):
         return model
     validation = prepared.split.validation
     some = validation[:: max(1, len(validation) // N_TRIED)][:N_TRIED]
