@@ -4,6 +4,7 @@ __all__ = [
     "atomic",
     "columns",
     "download",
+    "event_keys",
     "fetch",
     "native",
     "native_format",

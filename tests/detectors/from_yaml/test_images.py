@@ -143,7 +143,7 @@ def test_a_hit_without_a_value_counts_one_and_hits_add_up(tmp_path: Path) -> Non
             ConfigError,
             r"images.x.value: column 'v' .* has 2 rows, 'e' has 3: both .* one row a hit",
         ),
-        (hits(e=[0, 0, -1]), FileFormatError, r"hit 2 is of event -1, .*images.x.event"),
+        (hits(e=[0, 0, -1]), FileFormatError, r"1 hit is of no event: hit 2 .*: -1 .*images.x.event"),
     ],
 )
 def test_hits_that_do_not_fit_are_refused(
@@ -161,7 +161,7 @@ def test_counts_that_do_not_add_up_are_refused(tmp_path: Path) -> None:
 
 def test_a_hit_of_no_event_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, **hits(id=[5, 6], e=[5, 7, 6]))
-    with pytest.raises(FileFormatError, match=r"hit 1 is of event 7, which is not among column 'id'"):
+    with pytest.raises(FileFormatError, match=r"hit 1 is the first. Not among column 'id': 7"):
         read("{pixels: {row: r, col: c}, value: v, event: e, event_key: id}", path)
 
 

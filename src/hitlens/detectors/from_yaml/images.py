@@ -10,16 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hitlens.detector import View
+from hitlens.detectors.from_yaml.hit_table import HitOrder, HitTable
 from hitlens.detectors.from_yaml.places import Place, Places
 from hitlens.detectors.from_yaml.schema import ImageSource
 from hitlens.detectors.from_yaml.truth import check_column
 from hitlens.errors import FileFormatError
 from hitlens.events import Images
 from hitlens.io.columns import Columns, Lists
+from hitlens.io.event_keys import undefined_rows
 from hitlens.io.pixels import Fault, dense_images, sparse_images, to_sparse
-
-#: Hits whose event is looked at together when a list of hits is opened.
-_BLOCK_HITS = 1 << 20
 
 
 class ImageReader:
@@ -35,6 +34,7 @@ class ImageReader:
 
     Attributes:
         rows: key and column of all that has one row an event.
+        hit_order: which hits are of which event, once prepared; None where hits do not say so themselves.
 
     Raises:
         ConfigError: a column is missing.
@@ -55,27 +55,29 @@ class ImageReader:
         self._hits: dict[tuple[str, ...], str] = {("pixels", a): name for a, name in source.pixels.items()}
         self._hits |= {("where", name): name for name in source.where}
         self._hits |= {("value",): source.value} if source.value else {}
-        of_events: dict[tuple[str, ...], str] = {
-            (name,): getattr(source, name) for name in ("dense", "counts", "event_key")
-        }
-        of_hits: dict[tuple[str, ...], str] = {("event",): source.event} if source.event else {}
-        for key, name in {**of_events, **of_hits, **self._hits}.items():
-            if name:
-                check_column(name, (*place, *key), places, columns, path)
+        of_events = [
+            ((name,), getattr(source, name)) for name in ("dense", "counts") if getattr(source, name)
+        ]
+        of_events += [(("event_key",), name) for name in source.event_key]
+        of_hits = [(("event",), name) for name in source.event]
+        for key, name in [*of_events, *of_hits, *self._hits.items()]:
+            check_column(name, (*place, *key), places, columns, path)
         in_lists = not (source.dense or source.event or source.counts)
-        per_event = {**of_events, **(self._hits if in_lists else {})}
-        self.rows = [((*place, *key), name) for key, name in per_event.items() if name]
+        per_event = [*of_events, *(self._hits.items() if in_lists else ())]
+        self.rows = [((*place, *key), name) for key, name in per_event]
         #: Where the hits of each event start, shape (event + 1,), in files with one list of all hits.
         self._starts: NDArray[np.int64] | None = None
-        #: Order that sorts the hits by event, where the file does not.
-        self._order: NDArray[np.int64] | None = None
+        #: Which hits are of which event, in files where each hit says so.
+        self.hit_order: HitOrder | None = None
         self._sorted: dict[str, NDArray[Any]] = {}
 
     def highest_event(self) -> int:
-        """Return the highest event a hit is of; -1 without hits."""
-        n_hits = self._columns.length(self._source.event)
-        tops = [self._numbers(at, n_hits).max() for at in range(0, n_hits, _BLOCK_HITS)]
-        return int(max(tops, default=-1))
+        """Return the highest event a hit is of; -1 without hits.
+
+        Raises:
+            FileFormatError: the column does not count events from 0.
+        """
+        return self._hit_table().highest_event()
 
     def prepare(self, n_events: int) -> None:
         """Find where the hits of each event are.
@@ -88,13 +90,12 @@ class ImageReader:
         if source.dense or not (source.event or source.counts):
             return
         if source.counts:
-            counts = np.asarray(self._columns.read(source.counts, 0, n_events)).astype(np.int64).ravel()
-            self._starts = np.concatenate([[0], np.cumsum(counts)])
+            self._starts = self._starts_from_counts(n_events)
             n_hits, named = int(self._starts[-1]), f"'{source.counts}' adds up to"
         else:
-            n_hits, named = self._columns.length(source.event), f"'{source.event}' has"
-            self._count_hits(n_events, n_hits)
-        for key, name in self._hits.items():
+            n_hits, named = self._columns.length(source.event[0]), f"'{source.event[0]}' has"
+        of_hits = [(("event",), name) for name in source.event[1:]]
+        for key, name in [*of_hits, *self._hits.items()]:
             if self._columns.length(name) != n_hits:
                 raise self._places.error(
                     (*self._place, *key),
@@ -102,47 +103,24 @@ class ImageReader:
                     f"{n_hits:,}: both must have one row a hit.",
                 )
 
-    def _count_hits(self, n_events: int, n_hits: int) -> None:
-        known = None
-        if self._source.event_key:
-            known = np.asarray(self._columns.read(self._source.event_key, 0, n_events)).ravel()
-        counts = np.zeros(n_events, dtype=np.int64)
-        last, ascending = 0, True
-        blocks = range(0, n_hits, _BLOCK_HITS)
-        for at in blocks:
-            event = self._positions(self._numbers(at, n_hits), known, n_events, at)
-            counts += np.bincount(event, minlength=n_events)
-            ascending &= bool(event[0] >= last and (np.diff(event) >= 0).all())
-            last = int(event[-1])
-        if not ascending:
-            events = [self._positions(self._numbers(at, n_hits), known, n_events, at) for at in blocks]
-            self._order = np.argsort(np.concatenate(events), kind="stable")
-        self._starts = np.concatenate([[0], np.cumsum(counts)])
+        if source.event:
+            self.hit_order = self._hit_table().order(n_events)
+            self._starts = self.hit_order.starts
 
-    def _numbers(self, at: int, n_hits: int) -> NDArray[np.int64]:
-        stop = min(at + _BLOCK_HITS, n_hits)
-        return np.asarray(self._columns.read(self._source.event, at, stop)).astype(np.int64).ravel()
+    def _hit_table(self) -> HitTable:
+        return HitTable(self._columns, self._source, self._path, self._place, self._places)
 
-    def _positions(
-        self, numbers: NDArray[np.int64], known: NDArray[Any] | None, n_events: int, at: int
-    ) -> NDArray[np.int64]:
-        """Return the position of each hit's event among the events."""
-        if known is None:
-            good, position = (numbers >= 0) & (numbers < n_events), numbers
-        else:
-            order = np.argsort(known, kind="stable")
-            place = np.searchsorted(known, numbers, sorter=order).clip(0, max(len(known) - 1, 0))
-            position = order[place].astype(np.int64) if len(known) else np.zeros_like(numbers)
-            good = known[position] == numbers if len(known) else np.zeros(len(numbers), bool)
-        if not good.all():
-            first = int(np.flatnonzero(~good)[0])
-            among = f"column '{self._source.event_key}'" if known is not None else f"0 to {n_events - 1}"
-            where = self._places.where((*self._place, "event"))
+    def _starts_from_counts(self, n_events: int) -> NDArray[np.int64]:
+        name = self._source.counts
+        counts = np.asarray(self._columns.read(name, 0, n_events)).ravel()
+        wrong = np.flatnonzero(undefined_rows([counts]) | (counts < 0))
+        if len(wrong):
             raise FileFormatError(
-                f"hit {at + first} is of event {numbers[first]}, which is not among {among} ({where}).",
+                f"column '{name}' must hold numbers of hits, from 0. Got {counts[wrong[0]]} in row {wrong[0]}"
+                f" ({self._places.where((*self._place, 'counts'))}).",
                 path=self._path,
             )
-        return position
+        return np.concatenate([[0], np.cumsum(counts.astype(np.int64))])
 
     def read(self, start: int, stop: int) -> tuple[Images, list[Fault]]:
         """Return the images of events start to stop, and which events are wrong.
@@ -192,11 +170,12 @@ class ImageReader:
         return event, {key: column.values for key, column in lists.items()}
 
     def _range(self, name: str, first: int, last: int) -> NDArray[Any]:
-        if self._order is None:
+        order = None if self.hit_order is None else self.hit_order.order
+        if order is None:
             return np.asarray(self._columns.read(name, first, last)).ravel()
         if name not in self._sorted:  # hits in no order: all are read, once
-            whole = np.asarray(self._columns.read(name, 0, len(self._order))).ravel()
-            self._sorted[name] = whole[self._order]
+            whole = np.asarray(self._columns.read(name, 0, len(order))).ravel()
+            self._sorted[name] = whole[order]
         return self._sorted[name][first:last]
 
     def _lists(self, key: tuple[str, ...], name: str, start: int, stop: int) -> Lists:

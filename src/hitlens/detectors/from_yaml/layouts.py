@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from hitlens.detector import Layout, ReadReport
 from hitlens.detectors.from_yaml.images import ImageReader
@@ -14,6 +17,11 @@ from hitlens.detectors.from_yaml.truth import TruthReader
 from hitlens.errors import FileFormatError, HitlensError
 from hitlens.events import Events
 from hitlens.io.columns import KINDS, Columns, has_signature, open_columns
+
+log = logging.getLogger(__name__)
+
+#: Events that a message lists; the rest is counted.
+_LISTED = 5
 
 
 def layouts_of(description: DetectorDescription, places: Places) -> tuple[Layout, ...]:
@@ -81,6 +89,9 @@ def _read(
         n_events = _n_events(truth, images, columns, places)
         for reader in images.values():
             reader.prepare(n_events)
+        for message in _oddities(images, n_events):
+            log.warning("%s: %s", path, message)
+            report.odd.append(f"{path}: {message}")
         for start in range(0, n_events, block):
             stop = min(start + block, n_events)
             yield _block(description, truth, images, places, path, start, stop, on_bad_event, report)
@@ -101,6 +112,28 @@ def _n_events(truth: TruthReader, images: dict[str, ImageReader], columns: Colum
                 f"both must have one row an event ({places.where(first_place)}).",
             )
     return n_events
+
+
+def _oddities(images: dict[str, ImageReader], n_events: int) -> list[str]:
+    """Say which events got no hit of a list, and which got hits from several places of it."""
+    orders = {name: reader.hit_order for name, reader in images.items() if reader.hit_order is not None}
+    found = []
+    if orders and len(orders) == len(images):
+        n_hits = sum(np.diff(order.starts) for order in orders.values())
+        blank = np.flatnonzero(n_hits == 0)
+        if len(blank):
+            listed = ", ".join(map(str, blank[:_LISTED].tolist())) + (", ..." if len(blank) > _LISTED else "")
+            found.append(
+                f"{len(blank):,} of {n_events:,} events have no hit and are blank (position {listed})."
+            )
+    for name, order in orders.items():
+        if order.n_apart:
+            found.append(
+                f"view '{name}': the hits of {order.n_apart:,} of {n_events:,} events do not stand together "
+                f"(position {order.first_apart} is the first); they were put together by their key. If runs "
+                "with equal numbers were merged here, name the run as well: event: [run, event]."
+            )
+    return found
 
 
 def _block(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from hitlens.detector import (
     Description,
@@ -19,6 +19,12 @@ from hitlens.detector import (
 )
 
 Kind = Literal["hdf5", "npz", "root", "parquet"]
+
+#: One name, or a list of them.
+Names = Annotated[
+    tuple[str, ...],
+    BeforeValidator(lambda given: ([given] if given else []) if isinstance(given, str) else given),
+]
 
 
 class DescribedColumn(TruthColumn):
@@ -52,10 +58,10 @@ class ImageSource(Description):
         pixels: for a list of hits, the column of each axis of the view; or under ``pixel`` the column of
             positions in the image, row by row from 0.
         value: column of pixel values; a hit counts 1 where there is none.
-        event: column that says which event a hit is of. Without ``event`` or ``counts`` the columns of hits
-            hold a list in each row, one row an event.
-        event_key: column, one row an event, that holds the same numbers as ``event``; ``event`` counts from 0
-            where there is none.
+        event: column that says which event a hit is of, or several that do together, ``[run, event]``.
+            Without ``event`` or ``counts`` the columns of hits hold a list in each row, one row an event.
+        event_key: column, one row an event, that holds the same numbers or text as ``event``, or several;
+            ``event`` counts from 0 where there is none. No two events may have one key.
         counts: column, one row an event, of the number of hits; the hits then follow one another.
         where: only hits with these values in these columns, where one list holds the hits of several views.
         sparse: keep the images sparse in memory; lists of hits are unless this is false, images in full are
@@ -67,8 +73,8 @@ class ImageSource(Description):
     axes: tuple[str, ...] = ()
     pixels: dict[str, str] = Field({})
     value: str = ""
-    event: str = ""
-    event_key: str = ""
+    event: Names = ()
+    event_key: Names = ()
     counts: str = ""
     where: dict[str, int] = Field({})
     sparse: bool | None = None
@@ -92,6 +98,11 @@ class ImageSource(Description):
             raise ValueError("give 'event' or 'counts', not both: either says which event a hit is of")
         if self.event_key and not self.event:
             raise ValueError("'event_key' needs 'event'")
+        if self.event_key and len(self.event_key) != len(self.event):
+            numbers = f"{len(self.event)} and {len(self.event_key)}"
+            raise ValueError(f"'event' and 'event_key' must name equally many columns, not {numbers}")
+        if len(self.event) > 1 and not self.event_key:
+            raise ValueError("'event' of several columns needs 'event_key', the same columns of the events")
         return self
 
 
