@@ -110,6 +110,8 @@ class StudyConfig(BaseModel):
         split: events the variants are compared on. The test split answers a question of physics; to choose
             between variants take the validation split.
         slices: names of slice variables of the detector in which the variants are compared as well.
+        together: most variants trained at once, where a short measurement finds that faster; weights are then
+            those of each alone but for rounding. 1 for one after the other.
         base: settings all runs share.
         variants: by name of the run, settings that differ, keys as ``train.epochs``.
     """
@@ -120,6 +122,7 @@ class StudyConfig(BaseModel):
     question: str
     split: Literal["validation", "test"] = "validation"
     slices: tuple[str, ...] = ()
+    together: int = Field(1, ge=1)
     base: RunConfig
     variants: dict[str, dict[str, Any]] = Field(min_length=2)
 

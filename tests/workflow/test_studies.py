@@ -175,7 +175,7 @@ class Stopped:
         self.folder, self.stop_in = folder, stop_in
         self.asked: list[tuple[str, bool]] = []
 
-    def __call__(self, jobs: Sequence[Job], *, progress: bool) -> list[TrainingResult]:
+    def __call__(self, jobs: Sequence[Job], *, progress: bool, at_once: int) -> list[TrainingResult]:
         found = []
         for job in jobs:
             self.asked.append((job.folder.name, job.resume))

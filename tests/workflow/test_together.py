@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from hitlens.config import RunConfig, dump_config
 from hitlens.errors import ConfigError, RunError
 from hitlens.evaluate.predictions import read_predictions
 from hitlens.events import Events
 from hitlens.io.native_writer import NativeWriter
+from hitlens.train import bundle
 from hitlens.train.bundle import ONE_BY_ONE, Way
 from hitlens.train.callbacks import read_history
 from hitlens.train.engine import TrainingResult
@@ -72,6 +76,33 @@ def test_a_run_folder_is_that_of_a_training_alone(config: RunConfig, tmp_path: P
         assert score == pytest.approx(expected, abs=0.01)
 
 
+def test_one_after_the_other_each_has_the_weights_it_has_alone(config: RunConfig, tmp_path: Path) -> None:
+    network = {"name": "plain_cnn", "settings": {"features": [4, 4], "last_features": 8, "dropout": 0.2}}
+    config = config.model_copy(update={"model": config.model.model_copy(update=network)})
+    for name in ("once", "again"):
+        jobs = [Job(changed(config, seed=seed), tmp_path / name / f"{seed}") for seed in (3, 5, 8)]
+        train_together(jobs, progress=False)
+    train(changed(config, seed=8), tmp_path / "alone", progress=False)
+    for seed in (3, 5, 8):
+        assert_same_weights(tmp_path / "once" / f"{seed}", tmp_path / "again" / f"{seed}")
+    assert_same_weights(tmp_path / "once" / "8", tmp_path / "alone")
+
+
+def test_a_pass_takes_models_by_number_in_whatever_order_their_threads_come() -> None:
+    lane = bundle._Lane(2, threading.Event(), 3)
+    seats = [lane.join(number) for number in (0, 1, 2)]
+    for number in (2, 0, 1):
+        images = {"anode": torch.zeros(1, 1, 2, 2)}
+        lane._requests.append(bundle._Request(seats[number], torch.nn.Identity(), images, None))
+    assert [request.seat.number for request in lane._next()] == [0, 1, 2]
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    a, b = (load_file(folder / runs.MODEL) for folder in (one, other))
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
 def test_the_way_is_measured_and_recorded(
     config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,7 +118,7 @@ def test_the_way_is_measured_and_recorded(
     monkeypatch.setattr(together, "measure_ways", measure)
     monkeypatch.setattr(together, "_WORTH_MEASURING", 5)
     jobs = [Job(changed(config, seed=seed), tmp_path / f"{seed}") for seed in (1, 2)]
-    train_together(jobs, progress=False)
+    train_together(jobs, progress=False, at_once=8)
     assert asked == [candidate_ways(2, together.torch.get_num_threads())]
     for job in jobs:
         record = json.loads((job.folder / "provenance.json").read_text())
@@ -123,7 +154,7 @@ def test_models_of_several_shapes_are_grouped_by_shape(
     configs = {"a": config, "b": wide, "c": changed(config, seed=2), "d": small, "e": wide}
     configs["f"] = changed(config, {"dropout": 0.5}, epochs=1)
     jobs = [Job(one, tmp_path / name) for name, one in configs.items()]
-    results = train_together(jobs, progress=False)
+    results = train_together(jobs, progress=False, at_once=8)
     assert groups == [["a", "c", "f"], ["b", "e"], ["d"]]
     assert [one.n_epochs for one in results if isinstance(one, TrainingResult)] == [2, 1, 2, 1, 1, 1]
 
@@ -131,8 +162,9 @@ def test_models_of_several_shapes_are_grouped_by_shape(
 def test_what_is_not_worth_measuring_is_not(config: RunConfig, tmp_path: Path) -> None:
     prepared = prepare(config)
     begun = [begin_training(changed(config, seed=s), tmp_path / f"{s}", prepared=prepared) for s in (1, 2)]
-    assert choose_way(begun[:1]) == Choice(ONE_BY_ONE, {}, "it is one model")
-    assert choose_way(begun) == Choice(ONE_BY_ONE, {}, "their trainings are too short to measure ways")
+    assert choose_way(begun[:1], 8) == Choice(ONE_BY_ONE, {}, "it is one model")
+    assert choose_way(begun, 1) == Choice(ONE_BY_ONE, {}, "more at once were not asked for")
+    assert choose_way(begun, 8) == Choice(ONE_BY_ONE, {}, "their trainings are too short to measure ways")
     assert fastest({ONE_BY_ONE: 1.0, Way(2): 0.9}) == ONE_BY_ONE
 
 

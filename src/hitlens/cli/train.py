@@ -26,6 +26,14 @@ def train(
     seeds: Annotated[
         str, typer.Option("--seeds", help="Train with each of these seeds and compare: 1-8, or 1,5,9.")
     ] = "",
+    together: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="With --seeds: models trained at once at most; more are faster, and equal to each alone but "
+            "for rounding.",
+        ),
+    ] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Throw away what the run folder holds.")] = False,
     track: Annotated[
@@ -52,7 +60,9 @@ def train(
         if isinstance(config, TuneConfig):
             raise ConfigError(f"'{recipe}' describes a search for settings. Start it: hitlens tune {recipe}.")
         if seeds:
-            config = _with_seeds(config, seeds)
+            config = _with_seeds(config, seeds, together)
+        elif together > 1:
+            raise ConfigError("--together is used only with --seeds; a study has a setting of that name.")
         if not isinstance(config, RunConfig):
             refuse_several("A study")
             page = train_study(config, folder, resume=resume, force=force, progress=not quiet)
@@ -73,7 +83,7 @@ def train(
         raise typer.Exit(130)
 
 
-def _with_seeds(config: Recipe, seeds: str) -> StudyConfig:
+def _with_seeds(config: Recipe, seeds: str, together: int) -> StudyConfig:
     """Return the study of a recipe with several seeds."""
     from hitlens.config import RunConfig
     from hitlens.errors import ConfigError
@@ -81,4 +91,4 @@ def _with_seeds(config: Recipe, seeds: str) -> StudyConfig:
 
     if not isinstance(config, RunConfig):
         raise ConfigError("--seeds trains one recipe with several seeds; this one describes a study.")
-    return seed_study(config, read_seeds(seeds))
+    return seed_study(config, read_seeds(seeds), together)

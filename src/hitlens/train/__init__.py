@@ -5,6 +5,7 @@ __all__ = [
     "bundle",
     "calibrate",
     "callbacks",
+    "checkpoints",
     "config",
     "data_module",
     "distributed",

@@ -117,8 +117,10 @@ class _Single:
 class _Member:
     """The seat of a model that meets others for each pass."""
 
-    def __init__(self, lane: _Lane) -> None:
+    def __init__(self, lane: _Lane, number: int) -> None:
         self._lane = lane
+        #: Of its model: passes take models in this order, not in that in which their threads arrive.
+        self.number = number
         #: The pass whose gradients this model still owes.
         self.open: _Pass | None = None
         self._shape: Hashable = None
@@ -169,9 +171,9 @@ class _Lane:
         self._n_slots = n_slots
         self._stacks: dict[tuple[int, ...], tuple[Sequence[nn.Module], nn.Module]] = {}
 
-    def join(self) -> _Member:
-        """Return a seat; passes wait for it from now on."""
-        seat = _Member(self)
+    def join(self, number: int) -> _Member:
+        """Return a seat for the model of this number; passes wait for it from now on."""
+        seat = _Member(self, number)
         with self._meeting:
             self._members.add(seat)
         return seat
@@ -234,7 +236,7 @@ class _Lane:
         backward = [one for one in self._requests if not one.images]
         todo = backward or self._requests
         self._requests = [one for one in self._requests if one not in todo]
-        return todo
+        return sorted(todo, key=lambda request: request.seat.number)
 
     def _answer(self, todo: list[_Request]) -> None:
         try:
@@ -376,7 +378,7 @@ def _run_single(work: _Work[Any], n_threads: int, width: int) -> None:
 def _run_lane(work: _Work[Any], n_threads: int, width: int) -> None:
     first = [one for one in (work.take() for _ in range(width)) if one is not None]
     lane = _Lane(n_threads, work.stopping, len(first))
-    seats = [lane.join() for _ in first]  # before any begins: they shall begin together
+    seats = [lane.join(number) for number, _ in first]  # before any begins: they shall begin together
     slots = [
         threading.Thread(target=_run_slot, args=(work, lane, taken, seat), daemon=True)
         for taken, seat in zip(first, seats, strict=True)
@@ -399,4 +401,4 @@ def _run_slot(
             lane.leave(seat)
             taken = work.take()
             if taken is not None:
-                seat = lane.join()
+                seat = lane.join(taken[0])

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytorch_lightning as lightning
 import torch
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint, WeightAveraging
+from pytorch_lightning.callbacks import Callback, WeightAveraging
 
 from hitlens.errors import RunError
-from hitlens.io.atomic import remove, written_whole
+from hitlens.io.atomic import written_whole
 from hitlens.train.distributed import connected
 
 log = logging.getLogger(__name__)
@@ -39,35 +39,6 @@ def moving_average(decay: float) -> WeightAveraging:
         return torch.lerp(kept, new, 1 - share) if kept.is_floating_point() else new
 
     return WeightAveraging(avg_fn=average)
-
-
-class KeepFew(Callback):
-    """Removes checkpoints nobody needs any more: all but the best one and the newest two.
-
-    The newest resumes the training; should the machine have died while it was written, the one before does.
-
-    Args:
-        checkpoints: writes one file an epoch.
-    """
-
-    def __init__(self, checkpoints: ModelCheckpoint) -> None:
-        self.checkpoints = checkpoints
-
-    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Tidy up after the epoch before."""
-        self._tidy()
-
-    def on_fit_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Tidy up after the last epoch."""
-        self._tidy()
-
-    def _tidy(self) -> None:
-        if not connected().is_first:
-            return
-        found = sorted(Path(str(self.checkpoints.dirpath)).glob("epoch=*.ckpt"))
-        for path in found[:-2]:
-            if path != Path(self.checkpoints.best_model_path):
-                remove(path)
 
 
 class History(Callback):

@@ -14,16 +14,22 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as lightning
-import torch
 from numpy.typing import NDArray
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.loggers import Logger
 
 from hitlens.datasets.resident import ResidentData
 from hitlens.datasets.streaming import StreamedData
 from hitlens.errors import InterruptedRunError
 from hitlens.models.global_norm import normalised_together
-from hitlens.train.callbacks import History, KeepFew, moving_average, read_history
+from hitlens.train.callbacks import History, moving_average, read_history
+from hitlens.train.checkpoints import (
+    EpochCheckpoints,
+    StayStopped,
+    WholeFiles,
+    last_epoch,
+    read_checkpoint,
+)
 from hitlens.train.config import TrainConfig
 from hitlens.train.data_module import EventDataModule
 from hitlens.train.distributed import (
@@ -38,7 +44,7 @@ from hitlens.train.module import TrainingModule
 from hitlens.train.precision import training_precision
 from hitlens.train.scores import monitored
 from hitlens.train.watch import Interrupted, Watch, Watching
-from hitlens.train.within_epoch import WITHIN, WithinEpoch, last_epoch, newest_checkpoint
+from hitlens.train.within_epoch import WITHIN, WithinEpoch, newest_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -105,15 +111,7 @@ def run_training(
     processes = connected()
     precision = said_by_first(training_precision(module, data, train) if processes.is_first else "")
     monitor, mode = monitored(module.heads, config.monitor)
-    checkpoints = ModelCheckpoint(
-        dirpath=folder / "checkpoints",
-        filename=f"{{epoch:03d}}-{{{monitor}:.5f}}",
-        monitor=monitor,
-        mode=mode,
-        save_top_k=-1,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
+    checkpoints = EpochCheckpoints(folder / "checkpoints", monitor, mode)
     resumed = newest_checkpoint(folder / "checkpoints") if resume and processes.is_first else None
     last = said_by_first(resumed)
     watching = [] if watch is None else [Watching(watch, monitor)]
@@ -123,19 +121,19 @@ def run_training(
         trainer = _trainer(
             config,
             precision,
-            [checkpoints, KeepFew(checkpoints), *_callbacks(config, folder, monitor, mode), *watching],
+            [checkpoints, *_callbacks(config, folder, monitor, mode), *watching],
             progress,
             loggers,
         )
         shard = (processes.rank, processes.n_processes)
         dealt = EventDataModule(data, train, validation, config, wanted, shard)
         interrupted = _fit(trainer, module, dealt, last)
-    if not checkpoints.best_model_path:
+    if not checkpoints.best:
         raise InterruptedRunError(
             f"Training was interrupted before its first epoch was complete; {folder} holds no model."
         )
     best_epoch, best_score = said_by_first(
-        _keep_weights(module, folder, Path(checkpoints.best_model_path)) if processes.is_first else (0, 0.0)
+        _keep_weights(module, folder, checkpoints.best) if processes.is_first else (0, 0.0)
     )
     return TrainingResult(
         best_epoch=best_epoch,
@@ -148,10 +146,11 @@ def run_training(
     )
 
 
-def _keep_weights(module: TrainingModule, folder: Path, best: Path) -> tuple[int, float]:
+def _keep_weights(module: TrainingModule, folder: Path, best: str) -> tuple[int, float]:
     """Load the weights of the best or the last epoch, as the settings say; return epoch and score."""
-    kept = best if module.config.keep == "best" else last_epoch(folder / "checkpoints")
-    checkpoint = torch.load(kept, weights_only=True)  # type: ignore[arg-type]
+    checkpoints = folder / "checkpoints"
+    last = last_epoch(checkpoints) if module.config.keep == "last" else None
+    checkpoint = read_checkpoint(last or checkpoints / best)
     module.load_state_dict(checkpoint["state_dict"])
     scores = {int(row["epoch"]): float(row["val_metric"]) for row in read_history(folder / "history.csv")}
     epoch = int(checkpoint["epoch"])
@@ -163,7 +162,8 @@ def _callbacks(config: TrainConfig, folder: Path, monitor: str, mode: str) -> li
     if config.ema_decay:
         callbacks.append(moving_average(config.ema_decay))
     if config.patience:
-        callbacks.append(EarlyStopping(monitor, mode=mode, patience=config.patience))
+        patience = EarlyStopping(monitor, mode=mode, patience=config.patience)
+        callbacks += [patience, StayStopped(patience)]
     if connected().n_processes > 1:
         callbacks.append(EndTogether())
     callbacks.append(WithinEpoch(folder / "checkpoints" / WITHIN, config.checkpoint_minutes))
@@ -177,9 +177,10 @@ def _trainer(
     progress: bool,
     loggers: Sequence[Logger],
 ) -> lightning.Trainer:
+    settings = trainer_settings(config)
     return lightning.Trainer(
         max_epochs=config.epochs,
-        **trainer_settings(config),
+        **settings | {"plugins": [*settings["plugins"], WholeFiles()]},
         precision=precision,
         callbacks=callbacks,
         reload_dataloaders_every_n_epochs=1,
@@ -251,8 +252,8 @@ def _quiet_lightning() -> Iterator[None]:
             warnings.filterwarnings("ignore", message=".*WeightAveraging.*")
             # Scores are the same in all processes.
             warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
-            # Checkpoints of the interrupted part are wanted where they are.
-            warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+            # A run that version 0.1.0 began had another callback for its checkpoints.
+            warnings.filterwarnings("ignore", message=".*ModelCheckpoint.*")
             yield
     finally:
         logger.setLevel(level)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, cast
 
 import pytorch_lightning as lightning
 import torch
 from pytorch_lightning.callbacks import Callback
 
-from hitlens.io.atomic import remove, temporary_name
+from hitlens.io.atomic import remove
+from hitlens.train.checkpoints import last_epoch, steps_of
 from hitlens.train.distributed import connected, summed
 from hitlens.train.module import TrainingModule
 
@@ -78,15 +78,10 @@ class WithinEpoch(Callback):
         self._last = time.monotonic()
         self._n_batches = batch_idx + 1
         cast(TrainingModule, pl_module).remember_losses()
-        partial = temporary_name(self.path)
         try:
-            trainer.save_checkpoint(partial)
-            if connected().is_first:
-                partial.replace(self.path)
+            trainer.save_checkpoint(self.path)
         finally:
             self._n_batches = 0
-            if connected().is_first:
-                remove(partial)
 
     def on_save_checkpoint(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, checkpoint: dict[str, Any]
@@ -117,24 +112,7 @@ class WithinEpoch(Callback):
 def newest_checkpoint(folder: Path) -> Path | None:
     """Return the newest whole checkpoint of a folder, of an epoch or within one; None where there is none."""
     epoch, within = last_epoch(folder), folder / WITHIN
-    steps = _steps(within) if within.is_file() else None
+    steps = steps_of(within) if within.is_file() else None
     if steps is None:
         return epoch
-    return within if epoch is None or steps > (_steps(epoch) or 0) else epoch
-
-
-def last_epoch(folder: Path) -> Path | None:
-    """Return the newest whole checkpoint of an epoch; one cut off by the machine's end is passed over."""
-    for path in sorted(folder.glob("epoch=*.ckpt"), reverse=True):
-        if _steps(path) is not None:
-            return path
-    return None
-
-
-def _steps(path: Path) -> int | None:
-    """Steps a checkpoint was written after; None where it is not whole."""
-    try:
-        return int(torch.load(path, weights_only=True, map_location="meta")["global_step"])
-    except (RuntimeError, EOFError, UnpicklingError):
-        log.warning("%s is not whole; the training goes on from the one before", path)
-        return None
+    return within if epoch is None or steps > (steps_of(epoch) or 0) else epoch

@@ -9,9 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from hitlens.tune.results import ObjectiveName
 from hitlens.tune.space import Range, read_space
 
-#: Trials trained at once where none learns from another.
-_TOGETHER = 8
-
 
 class SearchConfig(BaseModel):
     """How settings are searched.
@@ -28,8 +25,8 @@ class SearchConfig(BaseModel):
             "halving" keeps the better third at epochs 1, 3, 9, ..., "hyperband" does so from several starts.
         startup: trials before "tpe" learns from them and before "median" ends any.
         together: most trials that one process trains at once, where a short measurement finds that faster;
-            1 for one after the other, 0 for eight where no trial learns from another (grid and random
-            without pruner) and else one.
+            what they reach is then that of each trial alone but for rounding. 1, or 0, for one after the
+            other.
         seed: of the draws.
         storage: SQL database of the trials, for example ``sqlite:///search.db``; a file in the folder of the
             search where left out.
@@ -43,7 +40,7 @@ class SearchConfig(BaseModel):
     objectives: tuple[ObjectiveName, ...] = ("score",)
     pruner: Literal["none", "median", "halving", "hyperband"] = "none"
     startup: int = Field(10, ge=1)
-    together: int = Field(0, ge=0)
+    together: int = Field(1, ge=0)
     seed: int = Field(1, ge=0)
     storage: str = ""
 
@@ -73,8 +70,7 @@ class SearchConfig(BaseModel):
     @property
     def at_once(self) -> int:
         """Most trials that one process trains at once."""
-        independent = self.method != "tpe" and self.pruner == "none"
-        return self.together or (_TOGETHER if independent else 1)
+        return max(1, self.together)
 
     def _check_trials(self) -> None:
         sizes = [len(one.points()) if isinstance(one, Range) else len(one) for one in self.space.values()]

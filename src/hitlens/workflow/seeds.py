@@ -35,12 +35,13 @@ def read_seeds(text: str) -> tuple[int, ...]:
     return tuple(seeds)
 
 
-def seed_study(config: RunConfig, seeds: tuple[int, ...]) -> StudyConfig:
+def seed_study(config: RunConfig, seeds: tuple[int, ...], together: int = 1) -> StudyConfig:
     """Return the study that trains a recipe with each seed.
 
     Args:
         config: the recipe.
         seeds: two or more.
+        together: most models trained at once.
 
     Examples:
         >>> study = seed_study(RunConfig(detector="cebr", task="joint"), (1, 5))
@@ -50,6 +51,7 @@ def seed_study(config: RunConfig, seeds: tuple[int, ...]) -> StudyConfig:
     return StudyConfig(
         title=f"{config.title or f'{config.detector}: {config.task}'}, {len(seeds)} seeds",
         question="How much do the numbers change from one training to the next?",
+        together=together,
         base=config,
         variants={f"seed{seed}": {"train.seed": seed} for seed in seeds},
     )

@@ -16,7 +16,7 @@ from hitlens.datasets.pixels import view_pixels
 from hitlens.datasets.regions import region_of
 from hitlens.datasets.transforms import PixelSource, blocks_of
 from hitlens.detectors import get_detector
-from hitlens.errors import ConfigError, HitlensError, RunError
+from hitlens.errors import ConfigError, HitlensError, InterruptedRunError, RunError
 from hitlens.evaluate.predictions import read_predictions
 from hitlens.evaluate.results import Histogram, Reading, TaskResult
 from hitlens.evaluate.study import (
@@ -57,7 +57,8 @@ def train_study(
     """Train every variant of a study into a folder of its own, and compare them.
 
     All variants have the same events and split; variants of one architecture and seed start from the same
-    weights. Those of one shape are trained at once where that is faster. They are compared on the split the
+    weights. They are trained one after the other, or at once as the
+    settings allow. They are compared on the split the
     settings name. The folder gets ``study.yaml``, a run folder for each variant, ``study.json`` and
     ``study.html``.
 
@@ -82,7 +83,7 @@ def train_study(
     chosen_slices(get_detector(config.base.detector), config.slices)
     _open_study(config, folder, resume=resume, force=force)
     for group in _by_events(variants):
-        _train_variants({name: variants[name] for name in group}, folder, progress=progress)
+        _train_variants({name: variants[name] for name in group}, folder, config.together, progress)
     return compare_study(folder)
 
 
@@ -229,19 +230,25 @@ def _by_events(variants: Mapping[str, RunConfig]) -> list[list[str]]:
     return list(groups.values())
 
 
-def _train_variants(variants: Mapping[str, RunConfig], folder: Path, *, progress: bool) -> None:
-    """Train variants of the same events, several at once where that is faster; finished ones are kept."""
+def _train_variants(variants: Mapping[str, RunConfig], folder: Path, at_once: int, progress: bool) -> None:
+    """Train variants of the same events; finished ones are kept."""
     jobs = {
         name: Job(variant, folder / name, resume=(folder / name / runs.PROVENANCE).is_file())
         for name, variant in variants.items()
         if not runs.is_finished(folder / name)
     }
-    outcomes = train_together(list(jobs.values()), progress=progress) if jobs else []
-    for name, outcome in zip(jobs, outcomes, strict=True):
-        if isinstance(outcome, HitlensError):
-            raise outcome
-        if outcome.interrupted:
-            raise RunError(f"The study was interrupted in variant '{name}'. --resume continues it.")
+    outcomes = train_together(list(jobs.values()), progress=progress, at_once=at_once) if jobs else []
+    errors = [one for one in outcomes if isinstance(one, HitlensError)]
+    if problem := next((one for one in errors if not isinstance(one, InterruptedRunError)), None):
+        raise problem
+    ended = [isinstance(one, HitlensError) or one.interrupted for one in outcomes]
+    if any(ended):
+        name = list(jobs)[ended.index(True)]
+        n_trained = len(variants) - sum(ended)
+        raise InterruptedRunError(
+            f"The study was interrupted in variant '{name}': {n_trained} of {len(variants)} are trained, and "
+            "the complete epochs of the others are kept. --resume continues it."
+        )
 
 
 def _variant_result(

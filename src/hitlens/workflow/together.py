@@ -28,9 +28,6 @@ from hitlens.workflow.training import PREDICTED, Begun, begin_training, finish_t
 
 log = logging.getLogger(__name__)
 
-#: Models of one pass at most; more win nothing and cost memory.
-AT_ONCE = 8
-
 #: Steps of a training, below which measuring costs more than it can win.
 _WORTH_MEASURING = 100
 
@@ -63,21 +60,23 @@ def train_together(
     prepared: Prepared | None = None,
     predicted: Sequence[str] = PREDICTED,
     progress: bool = True,
-    at_once: int = AT_ONCE,
+    at_once: int = 1,
     way: Way | None = None,
 ) -> list[Outcome]:
     """Train several models on the same events, each into its run folder as `train` would.
 
-    Models of one shape and batch size can share their forward and backward passes, any can be trained side by
-    side. A few steps of copies decide which way is taken; each run's provenance says so. A model that fails,
-    ends or is stopped does so alone.
+    One after the other, each ends with the very weights it would have alone. Where more are allowed at once,
+    models of one shape and batch size can share their forward and backward passes, and any can be trained
+    side by side: a few steps of copies decide which way is taken, and each run's provenance says so. Their
+    weights then agree with those of each alone, and from one time to the next, but for rounding. A model that
+    fails, ends or is stopped does so alone.
 
     Args:
         jobs: the trainings; of the same detector, task, files and split.
         prepared: the events, where they were read before.
         predicted: splits whose events are predicted in the end.
         progress: show a bar over the epochs of all models.
-        at_once: models trained at a time at most.
+        at_once: models trained at a time at most; more than eight win nothing and cost memory.
         way: take this way, without measuring.
 
     Returns:
@@ -112,7 +111,7 @@ def train_together(
     return [outcomes[number] for number in range(len(jobs))]
 
 
-def choose_way(members: Sequence[Begun], at_once: int = AT_ONCE) -> Choice:
+def choose_way(members: Sequence[Begun], at_once: int) -> Choice:
     """Return the way to train these models, the fastest of those tried.
 
     Args:
@@ -121,8 +120,10 @@ def choose_way(members: Sequence[Begun], at_once: int = AT_ONCE) -> Choice:
     """
     first, data = members[0], members[0].data
     n_models = min(at_once, len(members))
-    if n_models < 2:
+    if len(members) < 2:
         return Choice(ONE_BY_ONE, {}, "it is one model")
+    if n_models < 2:
+        return Choice(ONE_BY_ONE, {}, "more at once were not asked for")
     if not isinstance(data, ResidentData):
         return Choice(ONE_BY_ONE, {}, "their events stay in their files")
     n_steps = first.config.train.epochs * len(first.prepared.split.train) // first.config.train.batch_size
@@ -239,7 +240,9 @@ def _record(chosen: Choice) -> dict[str, Any]:
 def _outcome(result: TrainingResult | Exception, job: Job) -> Outcome:
     if isinstance(result, Interrupted):
         return InterruptedRunError(
-            f"The training was interrupted before it began; {job.folder} holds no model."
+            f"The training in {job.folder} was interrupted before it went on; what it had done is kept."
+            if job.resume
+            else f"The training was interrupted before it began; {job.folder} holds no model."
         )
     if isinstance(result, Exception) and not isinstance(result, HitlensError):
         raise result
