@@ -61,7 +61,8 @@ class ModelConfig(BaseModel):
         scaling: curves applied to the pixels; each makes one input channel.
         normalise: "standard" gives training pixels mean 0 and deviation 1, "minmax" maps them to 0..1.
         symmetrise: average predictions over the detector's symmetries, so that a flipped event gets exactly
-            the flipped answer; as many times slower as there are symmetries.
+            the flipped answer; as many times slower as there are symmetries. Temperature, predictions and
+            evaluation of the run are all of that kind; `hitlens predict` may be told otherwise.
         calibrate: fix a temperature on the validation split, so that scores are probabilities.
         regions: part and coarseness of the images the network is shown, by view; "all" for every view.
         target_curve: by head that regresses, "log" measures errors relative to the target; "linear" else.
@@ -73,7 +74,7 @@ class ModelConfig(BaseModel):
     settings: dict[str, Any] = {}
     scaling: tuple[Curve, ...] = Field(("log1p",), min_length=1)
     normalise: Literal["standard", "minmax"] = "standard"
-    symmetrise: bool = True
+    symmetrise: bool = False
     calibrate: bool = True
     regions: dict[str, Region] = {}
     target_curve: dict[str, TargetCurve] = {}

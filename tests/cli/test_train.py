@@ -146,7 +146,8 @@ def test_predict_writes_one_row_an_event(trained: tuple[Path, str], data: Path, 
     assert read_predictions(out).table["event"].to_list() == list(range(300))
     with pytest.raises(RunError, match="exists"):
         invoke("predict", trained[0], data, "-o", out)
-    invoke("predict", trained[0], data, "-o", out, "--force")
+    invoke("predict", trained[0], data, "-o", out, "--force", "--symmetrise")
+    assert read_predictions(out).metadata["symmetrise"] == "true"
 
 
 def test_predict_counts_what_it_skips(trained: tuple[Path, str], tmp_path: Path, data: Path) -> None:

@@ -231,3 +231,22 @@ def test_outputs_that_are_known_give_the_same_predictions(name: str, events: Eve
     assert predict_events(model, events, None, outputs).table.equals(predict_events(model, events).table)
     answers = model.answers(outputs)["multiplicity"]
     np.testing.assert_allclose(answers, 1 / (1 + np.exp(-outputs["multiplicity"] / 2.5)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("stated", [False, True])
+def test_files_are_averaged_as_the_card_or_the_caller_says(
+    stated: bool, events: Events, tmp_path: Path
+) -> None:
+    made = make_model("single")
+    card = made.card.model_copy(update={"symmetrise": stated})
+    model = TrainedModel(card, made.network, CEBR)
+    save_model(model, tmp_path / "model.safetensors")
+    file = write(tmp_path / "events.h5", events)
+    column = "pred_x_1_px"
+    of_kind = {on: predict_events(model.averaging(on), events).table[column] for on in (False, True)}
+    assert (of_kind[False] - of_kind[True]).abs().max() > 0.01
+    for asked in (None, False, True):
+        written = predict_files(tmp_path, [file], tmp_path / "out.parquet", symmetrise=asked)
+        expected = stated if asked is None else asked
+        np.testing.assert_allclose(written.table[column], of_kind[expected], rtol=1e-4, atol=1e-4)
+        assert written.metadata["symmetrise"] == str(expected).lower()

@@ -21,6 +21,15 @@ def predict(
         Literal["raise", "skip"],
         typer.Option("--on-bad-event", help="'raise', or 'skip' to count and list malformed events."),
     ] = "raise",
+    symmetrise: Annotated[
+        bool | None,
+        typer.Option(
+            "--symmetrise/--no-symmetrise",
+            help="Average over the detector's symmetries, as many times slower as there are; as the model's "
+            "recipe said by default.",
+            show_default=False,
+        ),
+    ] = None,
     cluster: CLUSTER = "",
     workers: WORKERS = None,
     force: Annotated[
@@ -49,6 +58,7 @@ def predict(
             output,
             layout=layout,
             on_bad_event=on_bad_event,
+            symmetrise=symmetrise,
             cluster=cluster,
             workers=workers,
             progress=lambda n: bar.advance(task, n),

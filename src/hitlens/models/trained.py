@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from hitlens.models import build_network
 from hitlens.models.matching import align_outputs
 from hitlens.models.preprocessing import Preprocessing, in_fast_layout, split_outputs
 
+log = logging.getLogger(__name__)
+
 #: Version of the metadata; raised when a reader of the old one would go wrong.
 FORMAT = "hitlens-model"
 FORMAT_VERSION = 1
@@ -43,7 +46,8 @@ class ModelCard(BaseModel):
         architecture: key of `hitlens.models.MODELS`.
         settings: the architecture's settings.
         preprocessing: constants fixed on the training split.
-        symmetrise: whether predictions are averaged over the detector's symmetries.
+        symmetrise: whether predictions are averaged over the detector's symmetries; those that its
+            temperature was fixed on and that its run was evaluated with were.
         temperature: by head that classifies; raw scores are divided by it, fixed on the validation split.
         split_hash: of the events in each split.
         data_checksums: sha256 by file name of the data trained on.
@@ -90,6 +94,21 @@ class TrainedModel:
     network: nn.Module
     detector: Detector
 
+    def averaging(self, symmetrise: bool | None) -> TrainedModel:
+        """Return the same model with its predictions averaged over the symmetries or not; None leaves it.
+
+        Scores of the other kind than the temperature was fixed on are no probabilities, which a warning says.
+        """
+        if symmetrise is None or symmetrise == self.card.symmetrise:
+            return self
+        if self.card.temperature:
+            log.warning(
+                "The scores are not calibrated: the model's temperature was fixed on predictions %s the "
+                "average over the symmetries.",
+                "with" if self.card.symmetrise else "without",
+            )
+        return replace(self, card=self.card.model_copy(update={"symmetrise": symmetrise}))
+
     def predict(
         self, events: Events, *, batch_size: int = 2048, bfloat16: bool = False
     ) -> dict[str, NDArray[Any]]:
@@ -114,7 +133,8 @@ class TrainedModel:
         """Return what `answers` needs of every event, in order: the only costly part of a prediction.
 
         Raw scores of shape (event, n_outputs) for heads that classify, values in physical units for
-        regressions, both averaged over the symmetries. Arguments and errors as `predict`.
+        regressions, both averaged over the symmetries where the card says so. Arguments and errors as
+        `predict`.
         """
         self._check(events)
         regions = self.card.preprocessing.regions

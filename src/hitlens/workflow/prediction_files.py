@@ -63,11 +63,13 @@ class PredictedRange:
         model: the model file.
         checksum: its sha256, so that a worker never uses an older one it has in memory.
         events: which events.
+        symmetrise: average over the symmetries; what the model's card says where None.
     """
 
     model: Path
     checksum: str
     events: EventRange
+    symmetrise: bool | None = None
 
     def __str__(self) -> str:
         return f"prediction of {self.events}"
@@ -81,6 +83,7 @@ def predict_files(
     layout: str | None = None,
     options: Mapping[str, str] | None = None,
     on_bad_event: OnBadEvent = "raise",
+    symmetrise: bool | None = None,
     report: ReadReport | None = None,
 ) -> Predictions:
     """Predict files in this process, write the predictions to one file and return them.
@@ -92,6 +95,7 @@ def predict_files(
         layout: name of the files' layout; recognised where None.
         options: options of the layout's reader.
         on_bad_event: "raise" or "skip".
+        symmetrise: average over the symmetries; what the model's card says where None.
         report: collects what was skipped.
 
     Raises:
@@ -99,7 +103,14 @@ def predict_files(
         FileFormatError: a file that no layout fits, or with a bad event.
     """
     made = predict_to_file(
-        model_path, files, output, layout=layout, options=options, on_bad_event=on_bad_event, force=True
+        model_path,
+        files,
+        output,
+        layout=layout,
+        options=options,
+        on_bad_event=on_bad_event,
+        symmetrise=symmetrise,
+        force=True,
     )
     if report is not None:
         report.skipped.extend(made.skipped)
@@ -115,6 +126,7 @@ def predict_to_file(
     layout: str | None = None,
     options: Mapping[str, str] | None = None,
     on_bad_event: OnBadEvent = "raise",
+    symmetrise: bool | None = None,
     cluster: str = "",
     workers: int | None = None,
     part_events: int = BLOCK,
@@ -134,6 +146,7 @@ def predict_to_file(
         layout: name of the files' layout; recognised where None.
         options: options of the layout's reader.
         on_bad_event: "raise" or "skip".
+        symmetrise: average over the symmetries; what the model's card says where None.
         cluster: "" for this process, else as `hitlens.workflow.pool.open_pool`.
         workers: as there.
         part_events: most events of a native file in one part.
@@ -150,15 +163,16 @@ def predict_to_file(
     check_predictions_name(output)
     if output.exists() and not force:
         raise RunError(f"{output} exists. Choose another name, or --force to replace it.")
-    model = open_model(model_path)
+    model = open_model(model_path).averaging(symmetrise)
     sources = find_sources(files, model.detector, layout)
     check_options(sources, options or {})
     ranges = event_ranges(sources, part_events, on_bad_event=on_bad_event, options=options)
     file = (model_path / "model.safetensors" if model_path.is_dir() else model_path).resolve()
     checksum = hashlib.sha256(file.read_bytes()).hexdigest()
-    works = [PredictedRange(file, checksum, one) for one in ranges]
+    works = [PredictedRange(file, checksum, one, symmetrise) for one in ranges]
     if cluster:
         settings = _settings(checksum, sources, layout, options, on_bad_event, part_events)
+        settings |= {} if symmetrise is None else {"symmetrise": symmetrise}
         with kept_parts(output, settings, predict_part, works, suffix=".parquet", force=force) as parts:
             if parts.n_finished < len(parts):
                 with open_pool(cluster, workers=workers, shared=parts.folder) as pool:
@@ -207,7 +221,7 @@ def predict_part(work: PredictedRange, path: Path) -> PartRecord:
         RunError: the model file is not the one the command began with.
         FileFormatError: the file is damaged, or has a bad event.
     """
-    model = _model(work.model, work.checksum)
+    model = _model(work.model, work.checksum, work.symmetrise)
     report = ReadReport([])
     tables = [predict_events(model, block).table for block in work.events.blocks(report)]
     if tables:
@@ -216,10 +230,10 @@ def predict_part(work: PredictedRange, path: Path) -> PartRecord:
 
 
 @lru_cache(maxsize=1)
-def _model(path: Path, checksum: str) -> TrainedModel:
+def _model(path: Path, checksum: str, symmetrise: bool | None) -> TrainedModel:
     if hashlib.sha256(path.read_bytes()).hexdigest() != checksum:
         raise RunError(f"{path} has changed since the prediction began. Start over with --force.")
-    return open_model(path)
+    return open_model(path).averaging(symmetrise)
 
 
 @contextmanager
@@ -236,7 +250,8 @@ def _passing_parts(works: Sequence[PredictedRange], output: Path) -> Iterator[Pa
 
 def _join(parts: Parts, model: TrainedModel, model_path: Path, output: Path) -> PredictedFile:
     own = {DESCRIPTION: model.detector.yaml} if model.detector.yaml else {}
-    metadata = {"model": model_path.name, "split_hash": model.card.split_hash, **own}
+    averaged = {"symmetrise": str(model.card.symmetrise).lower()}
+    metadata = {"model": model_path.name, "split_hash": model.card.split_hash, **averaged, **own}
     join_predictions(parts.files, no_predictions(model, metadata), output)
     skipped = tuple(message for record in parts.records for message in record.skipped)
     if skipped:

@@ -137,11 +137,11 @@ def test_a_flipped_volume_gets_the_flipped_answer(files: dict[str, Path], tmp_pa
     )
     files["yaml"].write_text(text)
     config = recipe(files, "full")
-    train(
-        config.model_copy(update={"train": config.train.model_copy(update={"epochs": 1})}),
-        tmp_path / "run",
-        progress=False,
-    )
+    changes = {
+        "train": config.train.model_copy(update={"epochs": 1}),
+        "model": config.model.model_copy(update={"symmetrise": True}),
+    }
+    train(config.model_copy(update=changes), tmp_path / "run", progress=False)
     model = open_model(tmp_path / "run")
     events = read_events(files["full"], str(files["yaml"]))
     flipped = type(events)({"tank": np.flip(events.images["tank"], 1).copy()}, events.truth, "tank")
