@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from hitlens.datasets.regions import Region
 from hitlens.datasets.splits import SplitConfig
-from hitlens.datasets.transforms import Curve
+from hitlens.datasets.transforms import Curve, Normalise
 from hitlens.errors import ConfigError, HitlensError, NotFoundError, choose_from
 from hitlens.evaluate.config import EvaluateConfig
 from hitlens.models import MODELS, check_settings
-from hitlens.models.preprocessing import TargetCurve
+from hitlens.models.preprocessing import ClassScores, TargetCurve, TargetUnits
 from hitlens.settings import explain, merged, read_override, read_yaml
 from hitlens.train.config import TrackConfig, TrainConfig
 from hitlens.tune.config import FinalistsConfig, LongerConfig, SearchConfig
@@ -59,13 +59,18 @@ class ModelConfig(BaseModel):
         name: key of `hitlens.models.MODELS`.
         settings: the architecture's own settings.
         scaling: curves applied to the pixels; each makes one input channel.
-        normalise: "standard" gives training pixels mean 0 and deviation 1, "minmax" maps them to 0..1.
+        normalise: "standard" gives training pixels mean 0 and deviation 1, "minmax" maps them to 0..1,
+            "full_range" maps 0 and the largest value their integer type can hold to 0 and 1.
         symmetrise: average predictions over the detector's symmetries, so that a flipped event gets exactly
             the flipped answer; as many times slower as there are symmetries. Temperature, predictions and
             evaluation of the run are all of that kind; `hitlens predict` may be told otherwise.
         calibrate: fix a temperature on the validation split, so that scores are probabilities.
         regions: part and coarseness of the images the network is shown, by view; "all" for every view.
         target_curve: by head that regresses, "log" measures errors relative to the target; "linear" else.
+        target_units: by head that regresses, what it learns: targets in units of their "spread" around their
+            mean, divided by the "maximum" of the training split, or "physical", as they are; "spread" else.
+        class_scores: how the outputs of several classes become shares: "softmax", or "sigmoid", each class a
+            sigmoid of its own, divided by their sum.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,11 +78,13 @@ class ModelConfig(BaseModel):
     name: str = "residual_cnn"
     settings: dict[str, Any] = {}
     scaling: tuple[Curve, ...] = Field(("log1p",), min_length=1)
-    normalise: Literal["standard", "minmax"] = "standard"
+    normalise: Normalise = "standard"
     symmetrise: bool = False
     calibrate: bool = True
     regions: dict[str, Region] = {}
     target_curve: dict[str, TargetCurve] = {}
+    target_units: dict[str, TargetUnits] = {}
+    class_scores: ClassScores = "softmax"
 
 
 class RunConfig(BaseModel):

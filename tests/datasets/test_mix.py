@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from hitlens.datasets.mix import balanced_kinds, mixed_kinds
+from hitlens.datasets.mix import balanced_kinds, mixed_kinds, undersampled
 from hitlens.detector import Task
 from hitlens.errors import ConfigError, DataError
 
@@ -45,3 +45,19 @@ def test_conditions_must_not_overlap() -> None:
 def test_a_share_of_nothing_is_refused() -> None:
     with pytest.raises(DataError, match="fulfils 'mode = 9'"):
         mixed_kinds(TRUTH, {"mode = 0": 1, "mode = 9": 1})
+
+
+@pytest.mark.parametrize(("counts", "rarest"), [((50, 7, 20), 7), ((3, 3, 0), 3), ((1, 0, 40), 1)])
+def test_as_many_events_of_each_class_are_kept_as_the_rarest_has(
+    counts: tuple[int, ...], rarest: int
+) -> None:
+    modes = np.repeat([0, 2, 4], counts)
+    truth = pl.DataFrame({"mode": [*modes.tolist(), None, None]}).sample(fraction=1, shuffle=True, seed=1)
+    chosen = undersampled(truth, (MODE,), seed=3)
+    assert (np.diff(chosen) > 0).all()
+    kept = truth[chosen]["mode"]
+    assert kept.null_count() == 0
+    assert [int((kept == mode).sum()) for mode in (0, 2, 4)] == [min(n, rarest) for n in counts]
+    np.testing.assert_array_equal(chosen, undersampled(truth, (MODE,), seed=3))
+    if counts[0] > 40:
+        assert set(chosen.tolist()) != set(undersampled(truth, (MODE,), seed=4).tolist())

@@ -51,3 +51,21 @@ def test_blocks_hold_every_event_once(monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = list(blocks_of(IMAGES, ROWS))
     assert len(blocks) > 10
     assert torch.equal(torch.cat(blocks), IMAGES[ROWS])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "largest"), [(torch.uint8, 255), (torch.uint16, 65_535), (torch.int16, 32_767)]
+)
+@pytest.mark.parametrize("curve", ["linear", "log1p", "sqrt"])
+def test_the_full_range_of_the_type_becomes_0_to_1(dtype: torch.dtype, largest: int, curve: str) -> None:
+    scaling = fit_scaling(curve, torch.tensor([[[3, 7]], [[9, 9]]], dtype=dtype), np.arange(2), "full_range")  # type: ignore[arg-type]
+    ends = scaling(torch.tensor([[[0, largest]]]))
+    torch.testing.assert_close(ends, torch.tensor([[[0.0, 1.0]]]), rtol=1e-5, atol=1e-6)
+    if curve == "linear":
+        torch.testing.assert_close(scaling(torch.tensor([[[51]]])), torch.tensor([[[51 / largest]]]))
+
+
+@pytest.mark.parametrize(("dtype", "curve"), [(torch.float32, "linear"), (torch.uint8, "shape")])
+def test_the_full_range_needs_integers(dtype: torch.dtype, curve: str) -> None:
+    with pytest.raises(DataError, match=r"full_range needs integer pixels"):
+        fit_scaling(curve, torch.arange(8).view(2, 2, 2).to(dtype), np.arange(2), "full_range")  # type: ignore[arg-type]

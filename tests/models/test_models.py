@@ -9,6 +9,8 @@ from torch import nn
 from hitlens.detector import View
 from hitlens.errors import ConfigError, NotFoundError
 from hitlens.models import MODELS, build_network
+from hitlens.models.dropout import ByteDropout
+from hitlens.models.keras_defaults import KerasNorm2d
 from hitlens.models.preprocessing import in_fast_layout
 
 SQUARE = View(name="anode", shape=(16, 16), axes=("x", "y"), pitch_mm=(3, 3), unit="photons")
@@ -107,6 +109,95 @@ def test_unknown_names_are_refused_with_the_nearest() -> None:
         build_network("plain_cnn", {"dropuot": 0.1}, (SQUARE,), 1, 1)
     with pytest.raises(ConfigError, match=r"model.settings.dropout"):
         build_network("plain_cnn", {"dropout": 1.5}, (SQUARE,), 1, 1)
+
+
+#: What the notebook prints of the network at its defaults: kind, channels and pixels put out, weights.
+CEBR_SUMMARY = """
+conv 32 16 16 320 | norm 32 16 16 128 | conv 32 16 16 9248 | norm 32 16 16 128 | conv 32 8 8 25632
+norm 32 8 8 128 | dropout 32 8 8 0 | conv 64 8 8 18496 | norm 64 8 8 256 | conv 64 8 8 36928
+norm 64 8 8 256 | conv 64 4 4 102464 | norm 64 4 4 256 | dropout 64 4 4 0 | conv 128 1 1 131200
+norm 128 1 1 512 | dropout 128 1 1 0 | flatten 128 0 | dense 1 129
+"""
+
+#: The same of one branch of the notebook's network for two views, and of what follows both.
+NOVA_BRANCH = """
+conv 8 100 80 80 | pool 8 50 40 0 | dropout 8 50 40 0 | conv 16 50 40 1168 | pool 16 25 20 0
+dropout 16 25 20 0 | conv 16 25 20 2320 | pool 16 13 10 0 | dropout 16 13 10 0 | flatten 2080 0
+"""
+NOVA_JOINED = "dense 8 33288 | dropout 8 0 | dense 1 9"
+
+KINDS = {
+    nn.Conv2d: "conv",
+    KerasNorm2d: "norm",
+    nn.MaxPool2d: "pool",
+    ByteDropout: "dropout",
+    nn.Flatten: "flatten",
+    nn.Linear: "dense",
+}
+
+
+def printed(summary: str) -> list[str]:
+    return [part.strip() for line in summary.strip().splitlines() for part in line.split("|")]
+
+
+def layers_of(network: nn.Module, views: tuple[View, ...]) -> list[str]:
+    """Layers in the order they are computed, as the notebook prints them; rectifiers are part of a layer."""
+    found: list[str] = []
+
+    def note(layer: nn.Module, _: object, out: torch.Tensor) -> None:
+        n_weights = sum(p.numel() for p in layer.parameters())
+        n_weights += sum(b.numel() for name, b in layer.named_buffers() if "running" in name)
+        found.append(" ".join(map(str, [KINDS[type(layer)], *out.shape[1:], n_weights])))
+
+    for layer in network.modules():
+        if type(layer) in KINDS:
+            layer.register_forward_hook(note)
+    network.eval()(inputs(views, 1))
+    return found
+
+
+def test_the_cebr_network_is_the_notebooks_layer_by_layer() -> None:
+    network = build_network("plain_cnn", {}, (SQUARE,), 1, 1)
+    assert layers_of(network, (SQUARE,)) == printed(CEBR_SUMMARY)
+    chances = [layer.n_dropped for layer in network.modules() if isinstance(layer, ByteDropout)]
+    assert chances == [102, 102, 102]  # .4 of 256
+    norms = [layer for layer in network.modules() if isinstance(layer, KerasNorm2d)]
+    assert {(layer.eps, layer.momentum) for layer in norms} == {(1e-3, 0.01)}
+    sequence = [type(m) for m in network.body.modules() if type(m) in (nn.Conv2d, nn.ReLU, KerasNorm2d)]  # type: ignore[union-attr]
+    assert sequence == [nn.Conv2d, nn.ReLU, KerasNorm2d] * 7
+
+
+def test_the_nova_network_is_the_notebooks_layer_by_layer() -> None:
+    network = build_network("two_branch_cnn", {}, PIXEL_MAPS, 1, 1)
+    assert layers_of(network, PIXEL_MAPS) == printed(NOVA_BRANCH) * 2 + printed(NOVA_JOINED)
+    chances = [layer.n_dropped / 256 for layer in network.modules() if isinstance(layer, ByteDropout)]
+    assert chances == pytest.approx([0.25, 0.25, 0.4, 0.25, 0.25, 0.4, 0.5], abs=1 / 512)
+    assert isinstance(network.hidden[1], nn.ReLU)  # type: ignore[index]
+
+
+def test_the_regressions_hidden_layer_has_no_activation() -> None:
+    settings = {"hidden_activation": "linear"}
+    network = build_network("two_branch_cnn", settings, PIXEL_MAPS, 1, 1).eval()
+    assert count(network)[0] == 40_433
+    hidden = network.hidden(torch.randn(50, 4160))  # type: ignore[operator]
+    assert (hidden < 0).any()
+    rectified = build_network("two_branch_cnn", {}, PIXEL_MAPS, 1, 1).eval()
+    assert (rectified.hidden(torch.randn(50, 4160)) >= 0).all()  # type: ignore[operator]
+
+
+def test_further_poolings_have_the_last_dropout() -> None:
+    settings = {"features": [4, 4, 4, 4], "branch_dropout": [0.5, 0.125], "dropout": 0.25}
+    network = build_network("two_branch_cnn", settings, PIXEL_MAPS[:1], 1, 1)
+    chances = [layer.n_dropped for layer in network.modules() if isinstance(layer, ByteDropout)]
+    assert chances == [128, 32, 32, 32, 64]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 17), (15, 8), (5, 2)])
+@pytest.mark.parametrize("head", ["conv", "dense"])
+def test_the_plain_network_takes_views_of_any_size(shape: tuple[int, int], head: str) -> None:
+    view = View(name="odd", shape=shape, axes=("x", "y"), pitch_mm=(1, 1), unit="counts")
+    network = build_network("plain_cnn", {"features": [4, 4], "head": head}, (view,), 1, 2)
+    assert network(inputs((view,), 3)).shape == (3, 2)
 
 
 PIXEL_MAPS = tuple(

@@ -26,3 +26,19 @@ def test_scaling_and_unscaling_give_back_the_target(curve: str) -> None:
 def test_a_logarithm_needs_targets_above_0() -> None:
     with pytest.raises(DataError, match=r"'single_energy' must be above 0.*has -1"):
         fit_target_scaling(ENERGY, torch.tensor([[1.0], [-1.0]]), "log")
+
+
+@pytest.mark.parametrize(("units", "constants"), [("maximum", (0.0, 8.0)), ("physical", (0.0, 1.0))])
+def test_targets_may_be_learnt_over_the_largest_or_as_they_are(
+    units: str, constants: tuple[float, float]
+) -> None:
+    scaling = fit_target_scaling(ENERGY, TRUE, units=units)  # type: ignore[arg-type]
+    assert (scaling.mean, scaling.spread) == ((constants[0],), (constants[1],))
+    both = Preprocessing(scalings={}, targets={ENERGY.name: scaling})
+    torch.testing.assert_close(both.scale_target(ENERGY, TRUE), TRUE / constants[1])
+    torch.testing.assert_close(both.unscale_output(ENERGY, TRUE / constants[1]), TRUE)
+
+
+def test_there_must_be_a_largest_target_to_divide_by() -> None:
+    with pytest.raises(DataError, match=r"largest target of 'single_energy' must be above 0.*has -1"):
+        fit_target_scaling(ENERGY, torch.tensor([[-1.0], [-2.0]]), units="maximum")

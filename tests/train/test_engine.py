@@ -26,9 +26,10 @@ from hitlens.models.preprocessing import Preprocessing
 from hitlens.train import engine
 from hitlens.train.callbacks import read_history
 from hitlens.train.config import TrainConfig
-from hitlens.train.data_module import draw_chances
+from hitlens.train.data_module import EventDataModule, draw_chances
 from hitlens.train.engine import TrainingResult, run_training
 from hitlens.train.module import TrainingModule, rate_factor
+from hitlens.train.scores import monitored
 
 CEBR = get_detector("cebr")
 HEADS = (CEBR.task("multiplicity"),)
@@ -193,6 +194,66 @@ def test_early_stopping_keeps_the_best_epoch(tmp_path: Path) -> None:
     scores = [float(row["val_metric"]) for row in read_history(tmp_path / "history.csv")]
     assert result.n_epochs == len(scores) < 6
     assert result.best_epoch == np.argmax(scores) == result.n_epochs - 2
+
+
+def stop_rule(losses: list[float], patience: int) -> tuple[int, int]:
+    """Keras' EarlyStopping: the best epoch, and how many were trained."""
+    best, waited = 0, 0
+    for epoch, loss in enumerate(losses):
+        if epoch == 0 or loss < losses[best]:
+            best, waited = epoch, 0
+        else:
+            waited += 1
+        if waited >= patience:
+            return best, epoch + 1
+    return best, len(losses)
+
+
+@pytest.mark.parametrize("losses", [[5, 3, 4, 4, 3, 2, 1, 9], [1, 2, 3, 4], [4, 3, 2, 1, 2], [3, 3, 3, 1, 0]])
+def test_patience_counts_epochs_as_keras_does_and_ships_the_best_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, losses: list[float]
+) -> None:
+    weights: list[torch.Tensor] = []
+
+    def scores(self: TrainingModule, *_: object) -> dict[str, float]:
+        weights.append(next(self.network.parameters()).detach().clone())
+        return {"val_loss": float(losses[self.current_epoch])}
+
+    monkeypatch.setattr(TrainingModule, "_scores", scores)
+    config = CONFIG.model_copy(
+        update={"epochs": len(losses), "patience": 3, "monitor": "loss", "ema_decay": 0.0}
+    )
+    result, module = run(tmp_path, config)
+    assert (result.best_epoch, result.n_epochs) == stop_rule(losses, 3)
+    torch.testing.assert_close(next(module.network.parameters()).detach(), weights[result.best_epoch])
+
+
+@pytest.mark.parametrize("last_batch", ["drop", "keep"])
+def test_the_events_of_the_last_batch_may_be_kept(last_batch: str) -> None:
+    rows = np.arange(130)
+    config = CONFIG.model_copy(update={"last_batch": last_batch})
+    sizes = [len(batch) for batch in EventDataModule(DATA, rows, VALIDATION, config).train_dataloader()]
+    assert sizes == ([64, 64] if last_batch == "drop" else [64, 64, 2])
+
+
+def test_a_last_batch_of_one_event_is_learnt_from(tmp_path: Path) -> None:
+    config = CONFIG.model_copy(update={"epochs": 1, "last_batch": "keep", "ema_decay": 0.0})
+    module = module_of(config)
+    result = run_training(module, DATA, np.arange(65), VALIDATION, tmp_path, progress=False)
+    assert result.n_epochs == 1
+    assert all(torch.isfinite(weight).all() for weight in module.network.state_dict().values())
+
+
+def test_the_loss_of_rare_classes_may_choose_the_epoch(tmp_path: Path) -> None:
+    config = CONFIG.model_copy(update={"epochs": 2, "monitor": "balanced_loss"})
+    result, module = run(tmp_path, config)
+    assert monitored(HEADS, "balanced_loss") == (result.monitor, "min") == ("val_balanced_loss", "min")
+    module.eval()
+    batch = DATA.take(torch.from_numpy(VALIDATION))
+    raw, label = module.network(module._scaled(batch.images)).detach(), batch.targets["multiplicity"]
+    losses = torch.nn.functional.binary_cross_entropy_with_logits(raw, label, reduction="none")
+    by_class = [losses[label == number].mean().item() for number in (0, 1)]
+    assert result.best_score == pytest.approx(sum(by_class) / 2, rel=1e-4)
 
 
 def test_bfloat16_learns_as_well(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from hitlens.detectors import get_detector
-from hitlens.train.losses import REGRESSION_LOSSES, event_losses, relative_loss, set_loss
+from hitlens.models.preprocessing import Preprocessing, sigmoid_scores
+from hitlens.train.losses import REGRESSION_LOSSES, class_mean_loss, event_losses, relative_loss, set_loss
 
 CEBR = get_detector("cebr")
 
@@ -52,3 +53,34 @@ def test_a_relative_error_does_not_depend_on_the_scale() -> None:
     torch.testing.assert_close(relative_loss(pred, true), torch.tensor([0.5, 0.5]))
     torch.testing.assert_close(relative_loss(pred * 7, true * 7), relative_loss(pred, true))
     assert torch.isfinite(relative_loss(pred, torch.zeros(2, 1))).all()
+
+
+@pytest.mark.parametrize("n_classes", [3, 5])
+def test_the_loss_of_sigmoid_classes_is_keras_categorical_crossentropy(n_classes: int) -> None:
+    """Keras divides the outputs by their sum, keeps them 1e-7 from 0 and 1 and takes -log of the true one."""
+    names = tuple("abcde"[:n_classes])
+    task = CEBR.task("multiplicity").model_copy(update={"kind": "multiclass", "class_names": names})
+    raw = torch.randn(40, n_classes, dtype=torch.float64) * 3
+    raw[0, 0], raw[0, 1] = -60, 60  # a true class whose share is cut off at 1e-7
+    raw.requires_grad_()
+    target = torch.arange(40)[:, None] % n_classes
+    shares = raw.sigmoid() / raw.sigmoid().sum(dim=1, keepdim=True)
+    expected = -shares.clamp(1e-7, 1 - 1e-7).gather(1, target)[:, 0].log()
+    (wanted,) = torch.autograd.grad(expected.sum(), raw)
+    kept = Preprocessing(scalings={}, targets={}, shares="sigmoid")
+    losses = event_losses(task, kept.class_scores(task, raw), target.double(), "huber")
+    (found,) = torch.autograd.grad(losses.sum(), raw)
+    torch.testing.assert_close(losses.double(), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=2e-6)
+    torch.testing.assert_close(sigmoid_scores(raw).softmax(dim=1).double(), shares, rtol=1e-4, atol=1e-6)
+    assert kept.class_scores(CEBR.task("multiplicity"), raw) is raw
+
+
+@pytest.mark.parametrize("n_of_first", [1, 90])
+def test_the_mean_over_classes_does_not_depend_on_their_sizes(n_of_first: int) -> None:
+    task = CEBR.task("multiplicity")
+    raw = torch.cat([torch.full((n_of_first, 1), -1.0), torch.full((3, 1), -2.0)])
+    target = torch.cat([torch.zeros(n_of_first, 1), torch.ones(3, 1)])
+    # log(1 + e^-1) and log(1 + e^2)
+    assert class_mean_loss(task, raw, target) == pytest.approx((0.3132617 + 2.1269280) / 2, rel=1e-6)
+    assert torch.tensor(class_mean_loss(task, raw[:n_of_first], target[:n_of_first])).isnan()

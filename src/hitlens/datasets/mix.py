@@ -54,16 +54,49 @@ def balanced_kinds(truth: pl.DataFrame, heads: tuple[Task, ...]) -> Kinds:
         >>> balanced_kinds(pl.DataFrame({"n": [1, 1, 1, 2]}), (task,)).chances.round(3).tolist()
         [0.167, 0.167, 0.167, 0.5]
     """
-    classifying = [head for head in heads if head.is_classification]
-    if not classifying:
-        names = ", ".join(head.name for head in heads)
-        raise ConfigError(f"train.mix = balanced needs a task with classes. Got {names}.")
-    target = encode_target(truth, classifying[0])
-    labels = np.where(target.defined, target.values[:, 0].astype(np.int64), -1)
+    labels = _class_numbers(truth, heads, "balanced")
     present, numbers = np.unique(labels, return_inverse=True)
     n_without = int((present < 0).sum())
     n_present = len(present) - n_without
     return Kinds(numbers.astype(np.int64) - n_without, (1 / max(1, n_present),) * n_present)
+
+
+def undersampled(truth: pl.DataFrame, heads: tuple[Task, ...], seed: int) -> NDArray[np.int64]:
+    """Return ascending positions of as many events of each class as the rarest has, chosen at random.
+
+    The classes are those of the first head that classifies; events without one are never shown.
+
+    Args:
+        truth: of the training events.
+        heads: tasks learnt together.
+        seed: of the choice.
+
+    Raises:
+        ConfigError: no head classifies.
+
+    Examples:
+        >>> task = Task(name="many", kind="binary", meaning="", target="n > 1", class_names=("one", "many"))
+        >>> len(undersampled(pl.DataFrame({"n": [1, 1, 1, 2, 2]}), (task,), seed=1))
+        4
+    """
+    labels = _class_numbers(truth, heads, "undersampled")
+    counts = np.unique(labels[labels >= 0], return_counts=True)[1]
+    order = np.random.default_rng(seed).permutation(len(labels))
+    shuffled = order[np.argsort(labels[order], kind="stable")]  # class by class, at random within each
+    ordered = labels[shuffled]
+    rank = np.arange(len(ordered)) - np.searchsorted(ordered, ordered, side="left")
+    chosen: NDArray[np.int64] = np.sort(shuffled[(ordered >= 0) & (rank < counts.min(initial=len(labels)))])
+    return chosen
+
+
+def _class_numbers(truth: pl.DataFrame, heads: tuple[Task, ...], mix: str) -> NDArray[np.int64]:
+    """Class of each event in the first head that classifies, -1 where it has none."""
+    classifying = [head for head in heads if head.is_classification]
+    if not classifying:
+        names = ", ".join(head.name for head in heads)
+        raise ConfigError(f"train.mix = {mix} needs a task with classes. Got {names}.")
+    target = encode_target(truth, classifying[0])
+    return np.where(target.defined, target.values[:, 0].astype(np.int64), -1)
 
 
 def mixed_kinds(truth: pl.DataFrame, shares: Mapping[str, float]) -> Kinds:

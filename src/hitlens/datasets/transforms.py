@@ -17,6 +17,9 @@ _BLOCK_PIXELS = 1 << 24
 
 Curve = Literal["linear", "log1p", "sqrt", "shape"]
 
+#: How the values of a curve are shifted and stretched, see `fit_scaling`.
+Normalise = Literal["standard", "minmax", "full_range"]
+
 
 class PixelSource(Protocol):
     """Pixels of one view of all events, in memory or not."""
@@ -65,7 +68,7 @@ def fit_scaling(
     curve: Curve,
     pixels: PixelSource,
     rows: NDArray[np.int64],
-    normalise: Literal["minmax", "standard"] = "standard",
+    normalise: Normalise = "standard",
 ) -> Scaling:
     """Fix the constants of a scaling on the training events.
 
@@ -73,10 +76,11 @@ def fit_scaling(
         curve: a key of `CURVES`.
         pixels: of all events; a block of them is dense at a time.
         rows: positions of the training events; no other event is looked at.
-        normalise: "minmax" maps the training range to 0..1; "standard" gives mean 0 and deviation 1.
+        normalise: "minmax" maps the training range to 0..1; "standard" gives mean 0 and deviation 1;
+            "full_range" maps 0 and the largest value of the pixels' integer type to 0 and 1.
 
     Raises:
-        DataError: every training pixel has the same value.
+        DataError: every training pixel has the same value, or pixels without a largest value.
 
     Examples:
         >>> fit_scaling("linear", torch.tensor([[[0, 4]], [[0, 99]]]), np.array([0]), "minmax")
@@ -94,10 +98,23 @@ def fit_scaling(
         )
     if not high > low:
         raise DataError(f"Every training pixel has the value {low:g}: there is nothing to learn from.")
+    if normalise == "full_range":
+        return _full_range(curve, pixels[torch.from_numpy(rows[:1])])
     if normalise == "minmax":
         return Scaling(curve=curve, offset=low, scale=high - low)
     mean = total / n
     return Scaling(curve=curve, offset=mean, scale=float(np.sqrt(max(squares / n - mean**2, 1e-12))))
+
+
+def _full_range(curve: Curve, pixels: torch.Tensor) -> Scaling:
+    """Return the scaling of a curve from 0 to the largest value that the pixels' type can hold."""
+    if pixels.dtype.is_floating_point or curve == "shape":
+        raise DataError(
+            f"model.normalise=full_range needs integer pixels and a curve of single pixels. Got "
+            f"{str(pixels.dtype).removeprefix('torch.')} and {curve}. Take minmax or standard."
+        )
+    low, high = CURVES[curve](torch.tensor([0.0, float(torch.iinfo(pixels.dtype).max)])).tolist()
+    return Scaling(curve=curve, offset=low, scale=high - low)
 
 
 def blocks_of(pixels: PixelSource, rows: NDArray[np.int64]) -> Iterator[torch.Tensor]:

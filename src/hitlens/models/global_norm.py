@@ -13,6 +13,8 @@ import torch
 from torch import distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from hitlens.models.keras_defaults import KerasNorm1d, KerasNorm2d
+
 _BACKWARD = torch.ops.aten.native_batch_norm_backward
 
 
@@ -28,6 +30,7 @@ class GlobalNorm(_BatchNorm):
 
     def __init__(self, norm: _BatchNorm) -> None:
         super().__init__(norm.num_features, norm.eps, norm.momentum, norm.affine, norm.track_running_stats)
+        self.biased = isinstance(norm, KerasNorm1d | KerasNorm2d)
         take_over(norm, self)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -38,7 +41,8 @@ class GlobalNorm(_BatchNorm):
         out, mean, variance, n_values = _Normalise.apply(x, self.weight, self.bias, self.eps)  # type: ignore[no-untyped-call]
         if self.running_mean is not None and self.running_var is not None and self.momentum is not None:
             self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * n_values / (n_values - 1), self.momentum)
+            variance = variance if self.biased else variance * n_values / (n_values - 1)
+            self.running_var.lerp_(variance, self.momentum)
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
         return out

@@ -14,7 +14,14 @@ from torch import nn
 
 from hitlens.detector import View
 from hitlens.models.dropout import ByteDropout
-from hitlens.models.keras_defaults import initialise_like_keras
+from hitlens.models.keras_defaults import (
+    KERAS_NORM_EPS,
+    KERAS_NORM_MOMENTUM,
+    KerasNorm1d,
+    KerasNorm2d,
+    SamePadding,
+    initialise_like_keras,
+)
 
 
 class PlainCnnConfig(BaseModel):
@@ -28,7 +35,8 @@ class PlainCnnConfig(BaseModel):
         head: "conv" ends in a convolution over what is left of the image, "dense" in a dense layer of as many
             features. Both are the same linear map of the same inputs and differ in their first weights only.
         batch_norm_eps: added to the variance; Keras' default.
-        batch_norm_momentum: share of the new batch in the running statistics; 1 - Keras' default .99.
+        batch_norm_momentum: share of the new batch in the running statistics; 1 - Keras' default .99. The
+            running variance is the biased one, as there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,8 +46,8 @@ class PlainCnnConfig(BaseModel):
     dropout_final: float = Field(0.4, ge=0, lt=1)
     last_features: int = Field(128, ge=1)
     head: Literal["conv", "dense"] = "conv"
-    batch_norm_eps: float = 1e-3
-    batch_norm_momentum: float = 0.01
+    batch_norm_eps: float = KERAS_NORM_EPS
+    batch_norm_momentum: float = KERAS_NORM_MOMENTUM
 
 
 class PlainCnn(nn.Module):
@@ -93,16 +101,12 @@ class PlainCnn(nn.Module):
 
 
 def _convolution(n_in: int, n_out: int, kernel: int, stride: int) -> nn.Module:
-    """Convolution with the padding Keras calls "same": at stride 2, one row more at the far end."""
+    """Convolution with the padding Keras calls "same": at stride 2, the odd row is at the far end."""
     if stride == 1:
         return nn.Conv2d(n_in, n_out, kernel, padding=kernel // 2)
-    before = (kernel - stride) // 2
-    after = kernel - stride - before
-    return nn.Sequential(
-        nn.ZeroPad2d((before, after, before, after)), nn.Conv2d(n_in, n_out, kernel, stride=stride)
-    )
+    return nn.Sequential(SamePadding(kernel, stride), nn.Conv2d(n_in, n_out, kernel, stride=stride))
 
 
 def _norm(n_features: int, config: PlainCnnConfig, *, flat: bool = False) -> nn.Module:
-    kind = nn.BatchNorm1d if flat else nn.BatchNorm2d
+    kind = KerasNorm1d if flat else KerasNorm2d
     return kind(n_features, eps=config.batch_norm_eps, momentum=config.batch_norm_momentum)

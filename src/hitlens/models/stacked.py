@@ -19,6 +19,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from hitlens.errors import ConfigError
 from hitlens.models.dense import Dense, Logistic
 from hitlens.models.dropout import ByteDropout
+from hitlens.models.keras_defaults import (
+    KerasNorm1d,
+    KerasNorm2d,
+    SamePadding,
+    keras_batch_norm,
+    towards_population,
+)
 from hitlens.models.plain_cnn import PlainCnn
 from hitlens.models.preprocessing import CHANNELS_LAST
 from hitlens.models.residual_cnn import Block, ResidualCnn, Tower
@@ -41,12 +48,14 @@ CONTAINERS = (
 
 #: Layers without weights that treat each channel alone.
 BY_CHANNEL = (
-    *(nn.ReLU, nn.Identity, nn.ZeroPad2d, nn.ZeroPad3d, nn.MaxPool2d, nn.MaxPool3d),
+    *(nn.ReLU, nn.Identity, nn.ZeroPad2d, nn.ZeroPad3d, SamePadding, nn.MaxPool2d, nn.MaxPool3d),
     *(nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d),
 )
 
 _CONVOLUTIONS = (nn.Conv2d, nn.Conv3d)
-_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+#: Those whose running variance is the biased one.
+_KERAS_NORMS = (KerasNorm1d, KerasNorm2d)
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, *_KERAS_NORMS)
 
 
 class StackedConvolution(nn.Module):
@@ -91,9 +100,13 @@ class StackedNorm(nn.Module):
             for name in ("running_mean", "running_var")
         )
         weight, bias = _joined(layers, "weight"), _joined(layers, "bias")
-        out = functional.batch_norm(
-            flat, mean, variance, weight, bias, True, first.momentum or 0.0, first.eps
-        )
+        momentum = first.momentum or 0.0
+        if isinstance(first, _KERAS_NORMS):
+            before = variance.clone()
+            out = keras_batch_norm(flat, mean, variance, weight, bias, momentum, first.eps)
+            variance = towards_population(before, variance, momentum, flat.numel() // flat.shape[1])
+        else:
+            out = functional.batch_norm(flat, mean, variance, weight, bias, True, momentum, first.eps)
         with torch.no_grad():
             for layer, own_mean, own_variance in zip(
                 layers, mean.chunk(len(layers)), variance.chunk(len(layers)), strict=True

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 LossName = Literal["huber", "mse", "mae", "relative"]
 
 #: Scores of the validation split that may choose the best epoch.
-Monitor = Literal["auto", "loss", "accuracy", "balanced_accuracy", "auc"]
+Monitor = Literal["auto", "loss", "balanced_loss", "accuracy", "balanced_accuracy", "auc"]
 
 
 class TrainConfig(BaseModel):
@@ -20,7 +20,10 @@ class TrainConfig(BaseModel):
         epochs: passes over the training split.
         draws: training events shown an epoch; 0 for as many as there are.
         batch_size: events a step.
-        optimizer: "adam" or "adamw" (decoupled weight decay).
+        last_batch: "drop" leaves out the events that do not fill the last batch of an epoch, "keep" takes a
+            smaller step with them.
+        optimizer: "adam" or "adamw" (decoupled weight decay); "keras_adam" and "rmsprop" step as Keras does,
+            with its small number of 1e-7 (RMSprop with its rho of .9).
         learning_rate: highest rate.
         weight_decay: of the optimiser.
         schedule: "constant", or "cosine" down to zero at the last step.
@@ -30,7 +33,8 @@ class TrainConfig(BaseModel):
             for no averaging.
         patience: stop after this many epochs without a better validation metric; 0 never stops early.
         monitor: the score of the validation split that chooses the best epoch. "auto" is the accuracy of a
-            lone classification and else the loss; "auc" or "balanced_accuracy" tell more of rare classes.
+            lone classification and else the loss; "auc" or "balanced_accuracy" tell more of rare classes;
+            "balanced_loss" is the mean over the classes of the loss of each.
         keep: the weights that are shipped: those of the epoch with the "best" validation metric, or the
             "last" ones, where there are so few validation events that the best epoch is an accident.
         loss: of regression targets in units of their spread over the training split; "relative" is the
@@ -40,7 +44,8 @@ class TrainConfig(BaseModel):
         selection: SQL condition over truth columns; training events where it does not hold are not shown.
             The validation and the test split stay whole.
         mix: how training events are drawn: "natural" as they come, "balanced" each class of the first head
-            that classifies equally often, or shares by SQL condition. Validation and test stay natural.
+            that classifies equally often, "undersampled" as many events of each class as the rarest has,
+            chosen once by split.seed, or shares by SQL condition. Validation and test stay natural.
         hard_sampling: share of each epoch's draws that go to events in proportion to their last loss,
             weighted so that the mean loss stays what it is; the rest is drawn evenly. 0 shows every event
             once an epoch.
@@ -60,7 +65,8 @@ class TrainConfig(BaseModel):
     epochs: int = Field(30, ge=1)
     draws: int = Field(0, ge=0)
     batch_size: int = Field(256, ge=2)
-    optimizer: Literal["adam", "adamw"] = "adamw"
+    last_batch: Literal["drop", "keep"] = "drop"
+    optimizer: Literal["adam", "adamw", "keras_adam", "rmsprop"] = "adamw"
     learning_rate: float = Field(3e-3, gt=0)
     weight_decay: float = Field(0.02, ge=0)
     schedule: Literal["cosine", "constant"] = "cosine"
@@ -72,7 +78,7 @@ class TrainConfig(BaseModel):
     loss: LossName | dict[str, LossName] = "huber"
     task_weights: Literal["equal", "learned"] | dict[str, float] = "equal"
     selection: str = ""
-    mix: Literal["natural", "balanced"] | dict[str, float] = "natural"
+    mix: Literal["natural", "balanced", "undersampled"] | dict[str, float] = "natural"
     hard_sampling: float = Field(0.0, ge=0, le=0.9)
     class_weights: Literal["none", "balanced"] = "none"
     augment: bool | tuple[str, ...] = True

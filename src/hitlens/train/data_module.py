@@ -75,7 +75,7 @@ class EventDataModule(lightning.LightningDataModule):
             self.rows["train"],
             self.config.batch_size,
             shuffle_seed=(self.config.seed, epoch),
-            drop_last=True,
+            drop_last=self.config.last_batch == "drop",
             chances=self._chances(epoch),
             wanted=self.wanted,
             n_draws=self.config.draws,

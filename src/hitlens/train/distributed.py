@@ -93,8 +93,8 @@ def check_divisible(config: TrainConfig, n_train: int, n_validation: int) -> Non
         n_validation: events of the validation split.
 
     Raises:
-        ConfigError: the batch size is no multiple of the number of processes, there are fewer events than
-            processes, or fewer GPUs.
+        ConfigError: the batch size is no multiple of the number of processes, the last batch is to be kept,
+            there are fewer events than processes, or fewer GPUs.
     """
     processes = connected()
     n = processes.n_processes
@@ -102,6 +102,10 @@ def check_divisible(config: TrainConfig, n_train: int, n_validation: int) -> Non
         raise ConfigError(
             f"train.batch_size must be a multiple of the number of processes, which share every batch. Got "
             f"{config.batch_size} and {n}."
+        )
+    if n > 1 and config.last_batch == "keep":
+        raise ConfigError(
+            f"{n} processes share whole batches only. Set train.last_batch=drop, or train in one process."
         )
     if min(n_train, n_validation) < n:
         raise ConfigError(

@@ -47,6 +47,25 @@ def event_losses(
     return REGRESSION_LOSSES[loss](outputs, target).mean(dim=1)
 
 
+def class_mean_loss(task: Task, outputs: torch.Tensor, target: torch.Tensor) -> float:
+    """Return the mean over the classes of the mean loss of each, NaN where a class has no event.
+
+    Args:
+        task: a classification.
+        outputs: class scores, shape (event, n_outputs).
+        target: class index, shape (event, 1).
+
+    Examples:
+        >>> task = Task(name="many", kind="binary", meaning="", target="n > 1", class_names=("one", "many"))
+        >>> certain = torch.tensor([[-99.0], [-99.0], [-99.0], [-2.0]])
+        >>> round(class_mean_loss(task, certain, torch.tensor([[0.0], [0.0], [0.0], [1.0]])), 4)
+        1.0635
+    """
+    losses = event_losses(task, outputs, target, "huber").double()
+    by_class = [losses[target[:, 0] == number].mean() for number in range(len(task.class_names))]
+    return torch.stack(by_class).mean().item()
+
+
 def relative_loss(values: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
     """Return the mean absolute error over the true value, shape (event,).
 

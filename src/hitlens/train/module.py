@@ -19,7 +19,8 @@ from hitlens.models.dropout import ByteDropout
 from hitlens.models.preprocessing import Preprocessing, in_fast_layout, split_outputs
 from hitlens.train.config import TrainConfig
 from hitlens.train.distributed import connected, gathered, said_by_first, summed
-from hitlens.train.losses import event_losses, relative_loss
+from hitlens.train.losses import class_mean_loss, event_losses, relative_loss
+from hitlens.train.optimizers import make_optimizer
 from hitlens.train.scores import validation_scores
 
 
@@ -144,6 +145,8 @@ class TrainingModule(lightning.LightningModule):
             rows = defined[head.name]
             values = self.preprocessing.unscale_output(head, raw)[rows]
             found = validation_scores(head, values, targets[head.name][rows], self.preprocessing)
+            if self.config.monitor == "balanced_loss":
+                scores["val_balanced_loss"] = class_mean_loss(head, values, targets[head.name][rows])
             prefix = f"val_{head.name}_" if len(self.heads) > 1 else "val_"
             scores |= {prefix + name: value for name, value in found.items()}
         return scores
@@ -207,7 +210,6 @@ class TrainingModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return the optimiser and its schedule, a factor of the highest rate by step."""
-        kind = torch.optim.AdamW if self.config.optimizer == "adamw" else torch.optim.Adam
         decayed = [p for p in self.network.parameters() if p.ndim > 1]
         plain = [p for p in self.network.parameters() if p.ndim <= 1]
         plain += [self.log_variances] if len(self.log_variances) else []
@@ -215,7 +217,7 @@ class TrainingModule(lightning.LightningModule):
             {"params": decayed, "weight_decay": self.config.weight_decay},
             {"params": plain, "weight_decay": 0.0},
         ]
-        optimizer = kind(groups, lr=self.config.learning_rate, fused=True)
+        optimizer = make_optimizer(self.config, groups)
         n_steps = int(self.trainer.estimated_stepping_batches)
         n_warmup = round(n_steps * min(0.25, self.config.warmup_epochs / self.config.epochs))
 
@@ -280,7 +282,8 @@ class TrainingModule(lightning.LightningModule):
         if loss == "relative" and not head.is_classification:
             return relative_loss(self.preprocessing.unscale_output(head, raw), target)
         scaled = self.preprocessing.scale_target(head, target)
-        return event_losses(head, raw, scaled, loss, self.class_weights.get(head.name))
+        scores = self.preprocessing.class_scores(head, raw)
+        return event_losses(head, scores, scaled, loss, self.class_weights.get(head.name))
 
     def _fixed_weights(self, losses: torch.Tensor) -> torch.Tensor:
         """Weight of each head in the loss, 1 where none is given, shape (head,)."""

@@ -36,7 +36,7 @@ def monitored(heads: tuple[Task, ...], monitor: Monitor = "auto") -> tuple[str, 
         raise ConfigError(
             f"train.monitor = {monitor} needs one task with classes. Got {', '.join(h.name for h in heads)}."
         )
-    return f"val_{monitor}", "max"
+    return f"val_{monitor}", "min" if monitor == "balanced_loss" else "max"
 
 
 def validation_scores(

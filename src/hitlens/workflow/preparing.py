@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hitlens.config import RunConfig
 from hitlens.datasets.augment import Augmentation
-from hitlens.datasets.mix import Kinds, balanced_kinds, mixed_kinds
+from hitlens.datasets.mix import Kinds, balanced_kinds, mixed_kinds, undersampled
 from hitlens.datasets.regions import shown_detector
 from hitlens.datasets.resident import ResidentData
 from hitlens.datasets.splits import NAMES, Split, split_events
@@ -124,6 +124,10 @@ def prepare(config: RunConfig) -> Prepared:
             raise DataError(f"No event of the {name} split has a target for task '{task.name}'.")
     shown = _shown(config, events.truth, parts["train"])
     left_out["outside train.selection, in the training split"] = len(parts["train"]) - len(shown)
+    if config.train.mix == "undersampled":
+        n_before = len(shown)
+        shown = shown[undersampled(events.truth[shown], heads, config.split.seed)]
+        left_out["beyond the size of the rarest class, in the training split"] = n_before - len(shown)
     truth = events.truth[shown]
     heads = tuple(present_classes(truth, head) for head in heads)
     kept_split = Split(shown, parts["validation"], parts["test"], split.n_dropped, split.hash)
@@ -142,6 +146,11 @@ def _open(config: RunConfig, detector: Detector, task: Task, report: ReadReport)
             raise ConfigError(
                 "train.hard_sampling draws single events, which streaming cannot. Set "
                 "train.hard_sampling=0 or data.memory=resident."
+            )
+        if config.train.last_batch == "keep":
+            raise ConfigError(
+                "train.last_batch=keep needs resident events; streamed ones come in whole batches. Set "
+                "train.last_batch=drop or data.memory=resident."
             )
         check_conditions(config, events)
     return events
@@ -204,6 +213,7 @@ def build_module(config: RunConfig, prepared: Prepared, data: ResidentData | Str
             head,
             data.targets[head.name][_defined_rows(data, head, rows)],
             config.model.target_curve.get(head.name, "linear"),
+            config.model.target_units.get(head.name, "spread"),
         )
         for head in prepared.heads
         if not head.is_classification
@@ -224,7 +234,12 @@ def build_module(config: RunConfig, prepared: Prepared, data: ResidentData | Str
     weights = {}
     if config.train.class_weights == "balanced":
         weights = {h.name: _class_weights(data, h, rows) for h in prepared.heads if h.is_classification}
-    preprocessing = Preprocessing(scalings=scalings, targets=targets, regions=config.model.regions)
+    preprocessing = Preprocessing(
+        scalings=scalings,
+        targets=targets,
+        regions=config.model.regions,
+        shares=config.model.class_scores,
+    )
     return TrainingModule(network, prepared.heads, preprocessing, config.train, augmentation, weights)
 
 
@@ -236,6 +251,7 @@ def _check_heads(config: RunConfig, heads: tuple[Task, ...]) -> None:
         "train.loss": (config.train.loss, regressions),
         "train.task_weights": (config.train.task_weights, known),
         "model.target_curve": (config.model.target_curve, regressions),
+        "model.target_units": (config.model.target_units, regressions),
     }
     for setting, (given, names) in by_head.items():
         for name in {} if isinstance(given, str) else given:
