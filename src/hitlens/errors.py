@@ -20,7 +20,8 @@ Messages say what was wrong, where, and what to do.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -93,6 +94,50 @@ class InterruptedRunError(RunError):
 
 class FetchError(HitlensError):
     """A download failed or its content is not what was recorded."""
+
+
+@contextmanager
+def foreign_errors_as(make: Callable[[str], HitlensError]) -> Iterator[None]:
+    """Turn whatever a library raises inside into one error of ours; the guard at every door of the package.
+
+    Errors of ours, warnings and Ctrl-C pass. A panic of a library in Rust, which Python does not count among
+    the exceptions, does not.
+
+    Args:
+        make: makes the error from the reason in words.
+
+    Raises:
+        HitlensError: what ``make`` returned.
+
+    Examples:
+        >>> with foreign_errors_as(lambda reason: ConfigError(f"run.yaml: {reason}.")):
+        ...     {}["epochs"]
+        Traceback (most recent call last):
+        hitlens.errors.ConfigError: run.yaml: KeyError: epochs.
+    """
+    try:
+        yield
+    except (HitlensError, Warning):
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__module__ != "pyo3_runtime":
+            raise
+        raise make(reason_of(error)) from error
+
+
+def reason_of(error: BaseException) -> str:
+    r"""Return what a library's error says, in one line.
+
+    Examples:
+        >>> reason_of(OSError("cannot read\nat all")), reason_of(MemoryError())
+        ('cannot read', 'MemoryError')
+    """
+    name = type(error).__name__
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return name
+    words = lines[0].strip().strip("'\"").rstrip(".")
+    return f"{name}: {words}" if isinstance(error, LookupError) else words
 
 
 def choose_from(name: str, choices: Iterable[str]) -> str:

@@ -18,6 +18,10 @@ from hitlens.errors import DataError, SelectionError, choose_from
 Images = NDArray[Any] | sparse.csr_array[Any, tuple[int, int]]
 
 
+#: Set on a sparse view that was looked at, so that each is looked at once.
+_CHECKED = "hitlens_checked"
+
+
 class EventSource(Protocol):
     """Events in memory or in their files: the truth is at hand, images are when they are selected."""
 
@@ -66,7 +70,7 @@ class Events:
     detector: str
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "images", MappingProxyType(dict(self.images)))
+        images = dict(self.images)
         for view, array in self.images.items():
             if array.shape[0] != len(self.truth):
                 raise DataError(
@@ -77,6 +81,9 @@ class Events:
                 raise DataError(
                     f"A dense view must have shape (event, row, col). View '{view}' has shape {array.shape}."
                 )
+            if not isinstance(array, np.ndarray):
+                images[view] = checked_sparse(view, array)
+        object.__setattr__(self, "images", MappingProxyType(images))
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -135,6 +142,60 @@ class Events:
         if shape is None:
             raise DataError(f"View '{view}' is sparse: pass the shape of one image to make it dense.")
         return array.toarray().reshape(-1, *shape)
+
+
+def checked_sparse(view: str, array: Any) -> sparse.csr_array[Any, tuple[int, int]]:
+    """Return a sparse view that compiled code may follow: parts that fit, pixels ascending, each there once.
+
+    Args:
+        view: its name, for messages.
+        array: a sparse matrix of shape (event, row*col); one whose pixels do not ascend is copied.
+
+    Raises:
+        DataError: the events do not follow each other, or a hit lies outside the image or on another hit.
+
+    Examples:
+        >>> hits = sparse.csr_array((np.ones(2), np.array([3, 4]), np.array([0, 1, 2])), shape=(2, 4))
+        >>> checked_sparse("x", hits)
+        Traceback (most recent call last):
+        hitlens.errors.DataError: View 'x': a hit of event 1 is at pixel 4 of 4. Pixels count from 0.
+    """
+    if not isinstance(array, sparse.csr_array):
+        array = sparse.csr_array(array)
+    if getattr(array, _CHECKED, False):  # the very same matrix in an earlier block or selection
+        return array
+    _check_parts(view, array.data, array.indices, array.indptr, array.shape)
+    if not array.has_canonical_format:
+        array = array.copy()
+        array.sort_indices()
+        if not array.has_canonical_format:
+            raise DataError(
+                f"View '{view}': a pixel of an event stands twice among its hits. Add such hits up first, "
+                "with sum_duplicates() of a matrix whose type holds the sums."
+            )
+    setattr(array, _CHECKED, True)
+    return array
+
+
+def _check_parts(
+    view: str, data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[Any], shape: tuple[int, ...]
+) -> None:
+    good_ends = len(indptr) == shape[0] + 1 and indptr[0] == 0 and indptr[-1] == len(indices)
+    if not good_ends or len(data) != len(indices):
+        raise DataError(
+            f"View '{view}': a sparse view of {shape[0]} events must have {shape[0] + 1} ends of events, "
+            f"from 0 to the number of hits. Got {len(indptr)} ends, {len(indices)} places, {len(data)} values."
+        )
+    if (np.diff(indptr) < 0).any():
+        event = int(np.argmax(np.diff(indptr) < 0))
+        raise DataError(f"View '{view}': the hits of event {event} end before they begin.")
+    if len(indices) and (indices.min() < 0 or indices.max() >= shape[1]):
+        at = int(np.argmax((indices < 0) | (indices >= shape[1])))
+        event = int(np.searchsorted(indptr, at, side="right")) - 1
+        raise DataError(
+            f"View '{view}': a hit of event {event} is at pixel {indices[at]} of {shape[1]}. "
+            "Pixels count from 0."
+        )
 
 
 def concat(parts: Sequence[Events]) -> Events:

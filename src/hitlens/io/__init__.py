@@ -6,6 +6,8 @@ __all__ = [
     "download",
     "event_keys",
     "fetch",
+    "guard",
+    "hdf5",
     "native",
     "native_format",
     "native_writer",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hitlens.errors import ConfigError, FileFormatError, HitlensError, NotFoundError, choose_from
+from hitlens.errors import ConfigError, FileFormatError, NotFoundError, choose_from
+from hitlens.io.guard import damage_as_format_error
 
 #: Kind of a file by the ending of its name.
 KINDS = {
@@ -91,10 +92,11 @@ def has_signature(path: Path, kind: str) -> bool:
         return file.read(len(SIGNATURES[kind])) == SIGNATURES[kind]
 
 
-def open_columns(path: Path, kind: str | None = None, tree: str = "") -> Columns:
+def open_columns(path: Path, kind: str | None = None, tree: str = "", *, external: bool = False) -> Columns:
     """Open a file of columns.
 
-    HDF5: every dataset under its path, fields of a compound dataset as ``dataset/field``. npz: every array.
+    HDF5: every dataset under its path, those behind links as well, fields of a compound dataset as
+    ``dataset/field``. npz: every array.
     ROOT: the branches of a tree under their names, those of other trees as ``tree/branch``. Parquet: every
     column.
 
@@ -102,6 +104,7 @@ def open_columns(path: Path, kind: str | None = None, tree: str = "") -> Columns
         path: the file.
         kind: "hdf5", "npz", "root" or "parquet"; None takes it from the ending of the name.
         tree: ROOT: the tree whose branches go by their names alone; the only one where empty.
+        external: HDF5: whether other files that this one names may be read.
 
     Raises:
         NotFoundError: there is no such file, or no such tree in it.
@@ -125,54 +128,43 @@ def open_columns(path: Path, kind: str | None = None, tree: str = "") -> Columns
     if not has_signature(path, kind):
         raise FileFormatError(f"this is not a {kind} file by its first bytes.", path=path)
     with damage_as_format_error(path):
-        return _OPENERS[kind](path, tree)
-
-
-@contextmanager
-def damage_as_format_error(path: Path) -> Iterator[None]:
-    """Turn what a library says of a damaged file into one error that names the file.
-
-    Raises:
-        FileFormatError: something went wrong inside.
-    """
-    try:
-        yield
-    except HitlensError:
-        raise
-    except Exception as error:  # each library has errors of its own
-        reason = (str(error).splitlines() or [type(error).__name__])[0].strip("'\"")
-        raise FileFormatError(
-            f"the file is damaged ({reason}). Copy, fetch or make it again.", path=path
-        ) from error
+        return _OPENERS[kind](path, tree, external)
 
 
 class _Hdf5Columns:
-    def __init__(self, path: Path) -> None:
-        import h5py
-        import hdf5plugin  # noqa: F401  (its filters decompress what h5py reads)
+    def __init__(self, path: Path, external: bool) -> None:
+        from hitlens.io.hdf5 import Hdf5Tree, open_hdf5
 
         self._path = path
-        self._file = h5py.File(path, "r")
-        self._found: dict[str, tuple[Any, str | None]] = {}
-
-        def note(name: str, node: Any) -> None:
-            if not isinstance(node, h5py.Dataset) or not node.shape:
-                return
-            for field in node.dtype.names or ():
-                self._found[f"{name}/{field}"] = (node, field)
-            if not node.dtype.names:
-                self._found[name] = (node, None)
-
-        self._file.visititems(note)
+        self._stack = ExitStack()
+        self._tree = Hdf5Tree(self._stack.enter_context(open_hdf5(path)), path, external)
+        #: Dataset and field of each column.
+        self._found: dict[str, tuple[str, str | None]] = {}
+        try:
+            for name, node in self._tree.datasets():
+                if node is None or (node.shape and not node.dtype.names):
+                    self._found[name] = (name, None)
+                for field in node.dtype.names or () if node is not None and node.shape else ():
+                    self._found[f"{name}/{field}"] = (name, field)
+        except BaseException:
+            self._stack.close()
+            raise
+        self._datasets: dict[str, Any] = {}
         self.names = tuple(self._found)
 
+    def _dataset(self, name: str) -> Any:
+        if name not in self._datasets:
+            with damage_as_format_error(self._path):
+                self._datasets[name] = self._tree.dataset(name)
+        return self._datasets[name]
+
     def length(self, name: str) -> int:
-        return int(self._found[name][0].shape[0])
+        return int(self._dataset(self._found[name][0]).shape[0])
 
     def read(self, name: str, start: int, stop: int) -> Column:
         import h5py
 
-        dataset, field = self._found[name]
+        dataset, field = self._dataset(self._found[name][0]), self._found[name][1]
         with damage_as_format_error(self._path):
             if field is not None:
                 return _native(dataset.fields(field)[start:stop])
@@ -185,7 +177,7 @@ class _Hdf5Columns:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._file.close()
+        self._stack.close()
 
 
 class _NpzColumns:
@@ -294,11 +286,11 @@ class _ParquetColumns:
         return None
 
 
-_OPENERS: dict[str, Callable[[Path, str], Columns]] = {
-    "hdf5": lambda path, tree: _Hdf5Columns(path),
-    "npz": lambda path, tree: _NpzColumns(path),
-    "root": _RootColumns,
-    "parquet": lambda path, tree: _ParquetColumns(path),
+_OPENERS: dict[str, Callable[[Path, str, bool], Columns]] = {
+    "hdf5": lambda path, tree, external: _Hdf5Columns(path, external),
+    "npz": lambda path, tree, external: _NpzColumns(path),
+    "root": lambda path, tree, external: _RootColumns(path, tree),
+    "parquet": lambda path, tree, external: _ParquetColumns(path),
 }
 
 

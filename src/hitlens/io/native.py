@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
-import hdf5plugin  # noqa: F401  (its filters decompress what h5py reads)
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
 from hitlens.errors import DataError, FileFormatError, HitlensError, NotFoundError
-from hitlens.events import Events, Images
+from hitlens.events import Events, Images, checked_sparse
+from hitlens.io.guard import damage_as_format_error
+from hitlens.io.hdf5 import Hdf5Tree
 from hitlens.io.native_format import BATCH, FORMAT, VERSION, ColumnInfo
 from hitlens.io.native_writer import NativeWriter
 
@@ -60,14 +61,19 @@ def is_native(path: Path | str) -> bool:
     if not is_hdf5(path):
         return False
     try:
-        with h5py.File(path, "r") as file:
+        with damage_as_format_error(Path(path)), h5py.File(path, "r") as file:
             return bool(file.attrs.get("format") == FORMAT)
-    except (OSError, KeyError, RuntimeError):
+    except HitlensError:
         return False
 
 
 def read_native(
-    path: Path | str, *, start: int = 0, stop: int | None = None, detector: str | None = None
+    path: Path | str,
+    *,
+    start: int = 0,
+    stop: int | None = None,
+    detector: str | None = None,
+    external: bool = False,
 ) -> Events:
     """Read events from a native file into memory.
 
@@ -76,27 +82,29 @@ def read_native(
         start: first event.
         stop: one past the last event; None for the end.
         detector: name the file must carry; None accepts any.
+        external: whether other files that this one names may be read.
 
     Raises:
         NotFoundError: there is no such file.
         FileFormatError: the file is damaged, foreign, newer than this version or of another detector.
     """
-    with open_native(path, detector=detector) as file:
+    with open_native(path, detector=detector, external=external) as file:
         return file.read(slice(start, stop))
 
 
-def open_native(path: Path | str, *, detector: str | None = None) -> NativeFile:
+def open_native(path: Path | str, *, detector: str | None = None, external: bool = False) -> NativeFile:
     """Open a native file without reading its events; use it in a ``with`` block.
 
     Args:
         path: the file.
         detector: name the file must carry; None accepts any.
+        external: whether other files that this one names may be read.
 
     Raises:
         NotFoundError: there is no such file.
         FileFormatError: the file is damaged, foreign, newer than this version or of another detector.
     """
-    file = NativeFile(path)
+    file = NativeFile(path, external=external)
     if detector is not None and file.detector != detector:
         file.close()
         raise FileFormatError(
@@ -119,43 +127,64 @@ class NativeFile:
         views: name to image shape, (row, col) for a dense view and (row*col,) for a sparse one.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, external: bool = False) -> None:
         self.path = Path(path)
         if not self.path.is_file():
             raise NotFoundError(f"No file '{path}'. Check the name.")
         self._file = _open_hdf5(self.path)
+        self._tree = Hdf5Tree(self._file, self.path, external)
         try:
             self.version = _check_format(self._file, self.path)
-            with _damage_as_format_error(self.path):
+            with damage_as_format_error(self.path):
                 self._read_description()
         except BaseException:
             self._file.close()
             raise
 
     def _read_description(self) -> None:
-        root = self._file
+        root, tree = self._file, self._tree
         self.detector: str = str(root.attrs["detector"])
         self._n_events = int(root.attrs["n_events"])
-        self.provenance: dict[str, Any] = json.loads(root["provenance"][()])
-        order = json.loads(root["truth"].attrs["order"])
+        self.provenance: dict[str, Any] = json.loads(tree.dataset("provenance")[()])
+        self._truth = {
+            name: self._column("truth", name) for name in json.loads(tree.node("truth").attrs["order"])
+        }
+        self._valid = {name: self._column("valid", name) for name in tree.node("valid")}
         self.columns = {
-            name: ColumnInfo(
-                str(root["truth"][name].attrs["unit"]), str(root["truth"][name].attrs["meaning"])
-            )
-            for name in order
+            name: ColumnInfo(str(node.attrs["unit"]), str(node.attrs["meaning"]))
+            for name, node in self._truth.items()
         }
         self._dictionaries = {
-            name: pl.Series(name, dataset.asstr()[:].tolist(), dtype=pl.String)
-            for name, dataset in root["dictionary"].items()
+            name: pl.Series(name, tree.dataset(f"dictionary/{name}").asstr()[:].tolist(), dtype=pl.String)
+            for name in tree.node("dictionary")
         }
         self.views: dict[str, tuple[int, ...]] = {}
-        for view in json.loads(root["images"].attrs["order"]):
-            node = root["images"][view]
-            is_sparse = isinstance(node, h5py.Group)
-            self.views[view] = (int(node.attrs["n_pixels"]),) if is_sparse else node.shape[1:]
-            length = node["indptr"].shape[0] - 1 if is_sparse else node.shape[0]
-            if length != self._n_events:
-                raise ValueError(f"view '{view}' holds {length} of {self._n_events} events")
+        self._views: dict[str, h5py.Dataset | _SparseParts] = {}
+        for view in json.loads(tree.node("images").attrs["order"]):
+            self._views[view], self.views[view] = self._view(view)
+
+    def _column(self, group: str, name: str) -> h5py.Dataset:
+        node = self._tree.dataset(f"{group}/{name}")
+        if node.shape != (self._n_events,) or node.dtype.kind not in "biuf":
+            raise ValueError(
+                f"'{group}/{name}' is {node.dtype} of shape {node.shape}, not one number an event, "
+                f"of {self._n_events}"
+            )
+        return node
+
+    def _view(self, view: str) -> tuple[h5py.Dataset | _SparseParts, tuple[int, ...]]:
+        """Return what a view is read from, and the shape of its images."""
+        node = self._tree.node(f"images/{view}")
+        if isinstance(node, h5py.Group):
+            parts = _SparseParts(*(self._tree.dataset(f"images/{view}/{part}") for part in _SPARSE_PARTS))
+            parts.check(view, self._n_events)
+            return parts, (int(node.attrs["n_pixels"]),)
+        self._tree.check_dataset(node, f"images/{view}")
+        if node.dtype.kind not in "biuf" or len(node.shape) < 3 or node.shape[0] != self._n_events:
+            raise ValueError(
+                f"view '{view}' is {node.dtype} of shape {node.shape}, not images of {self._n_events} events"
+            )
+        return node, node.shape[1:]
 
     def __len__(self) -> int:
         return self._n_events
@@ -192,7 +221,7 @@ class NativeFile:
             FileFormatError: the file is damaged.
         """
         start, stop = self._bounds(rows)
-        with _damage_as_format_error(self.path):
+        with damage_as_format_error(self.path):
             return {
                 view: self._read_view(view, start, stop) for view in (self.views if views is None else views)
             }
@@ -201,12 +230,9 @@ class NativeFile:
     def image_bytes(self) -> int:
         """Memory all images take once they are read, bytes."""
         total = 0
-        for view in self.views:
-            node = self._file["images"][view]
-            if isinstance(node, h5py.Dataset):
-                total += node.size * node.dtype.itemsize
-            else:
-                total += sum(node[part].size * node[part].dtype.itemsize for part in node)
+        for node in self._views.values():
+            parts = (node,) if isinstance(node, h5py.Dataset) else (node.data, node.indices, node.indptr)
+            total += sum(part.size * part.dtype.itemsize for part in parts)
         return int(total)
 
     def blocks(self, n: int = BATCH) -> Iterator[Events]:
@@ -228,7 +254,7 @@ class NativeFile:
             FileFormatError: the file is damaged.
         """
         start, stop = self._bounds(rows)
-        with _damage_as_format_error(self.path):
+        with damage_as_format_error(self.path):
             return pl.DataFrame([self._read_column(name, start, stop) for name in self.columns])
 
     def _bounds(self, rows: slice) -> tuple[int, int]:
@@ -238,28 +264,56 @@ class NativeFile:
         return start, max(start, stop)
 
     def _read_view(self, view: str, start: int, stop: int) -> Images:
-        node = self._file["images"][view]
+        node = self._views[view]
         if isinstance(node, h5py.Dataset):
             return _read_rows(node, start, stop)
-        indptr = node["indptr"][start : stop + 1]
+        indptr = _read_rows(node.indptr, start, stop + 1)
         first, last = int(indptr[0]), int(indptr[-1])
-        parts = (_read_rows(node["data"], first, last), _read_rows(node["indices"], first, last))
+        if first < 0 or (np.diff(indptr) < 0).any() or last > len(node.data):
+            raise ValueError(f"the events of view '{view}' do not follow each other in its list of hits")
+        parts = (_read_rows(node.data, first, last), _read_rows(node.indices, first, last))
         shape = (stop - start, self.views[view][0])
         ends = indptr - first
         if last - first <= np.iinfo(np.int32).max:  # with 64 bits scipy would widen the places too
             ends = ends.astype(np.int32)
-        return sparse.csr_array((*parts, ends), shape=shape)
+        return checked_sparse(view, sparse.csr_array((*parts, ends), shape=shape))
 
     def _read_column(self, name: str, start: int, stop: int) -> pl.Series:
-        values = _read_rows(self._file["truth"][name], start, stop)
+        values = _read_rows(self._truth[name], start, stop)
         if name in self._dictionaries:
             series = _decode(self._dictionaries[name], values)
         else:
             series = pl.Series(name, values)
-        if name in self._file["valid"]:
-            valid = pl.Series(_read_rows(self._file["valid"][name], start, stop))
+        if name in self._valid:
+            valid = pl.Series(_read_rows(self._valid[name], start, stop))
             series = pl.select(pl.when(valid).then(series).alias(name)).to_series()
         return series
+
+
+_SPARSE_PARTS = ("data", "indices", "indptr")
+
+
+@dataclass(frozen=True)
+class _SparseParts:
+    """Where a sparse view is read from."""
+
+    data: h5py.Dataset
+    indices: h5py.Dataset
+    indptr: h5py.Dataset
+
+    def check(self, view: str, n_events: int) -> None:
+        """Refuse parts that do not belong together, before any compiled code follows them."""
+        if self.data.dtype.kind not in "biuf" or not {self.indices.dtype.kind, self.indptr.dtype.kind} <= {
+            "i",
+            "u",
+        }:
+            raise ValueError(f"the hits of view '{view}' are no numbers")
+        if self.indptr.shape != (n_events + 1,):
+            raise ValueError(f"view '{view}' holds {self.indptr.shape[0] - 1} of {n_events} events")
+        if self.data.shape != self.indices.shape or len(self.data.shape) != 1:
+            raise ValueError(f"view '{view}' has {self.data.shape} values at {self.indices.shape} places")
+        if int(self.indptr[0]) != 0 or int(self.indptr[n_events]) != len(self.data):
+            raise ValueError(f"the events of view '{view}' have not all of its {len(self.data)} hits")
 
 
 def _decode(texts: pl.Series, codes: NDArray[np.uint32]) -> pl.Series:
@@ -278,18 +332,15 @@ def _read_rows(dataset: h5py.Dataset, start: int, stop: int) -> NDArray[Any]:
 
 
 def _open_hdf5(path: Path) -> h5py.File:
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        if is_hdf5(path):
-            advice = "the file is cut short or damaged. Copy, fetch or make it again."
-            raise FileFormatError(advice, path=path) from error
+    if not is_hdf5(path):
         foreign = "this is not a native events file (not HDF5). Pass its layout, or convert it first."
-        raise FileFormatError(foreign, path=path) from error
+        raise FileFormatError(foreign, path=path)
+    with damage_as_format_error(path, "the file is cut short or damaged"):
+        return h5py.File(path, "r")
 
 
 def _check_format(file: h5py.File, path: Path) -> int:
-    with _damage_as_format_error(path):
+    with damage_as_format_error(path):
         found, version = file.attrs.get("format"), file.attrs.get("format_version")
     if found != FORMAT or version is None:
         keys = ", ".join(list(file)[:8]) or "nothing"
@@ -305,16 +356,3 @@ def _check_format(file: h5py.File, path: Path) -> int:
             path=path,
         )
     return int(version)
-
-
-@contextmanager
-def _damage_as_format_error(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except HitlensError:
-        raise
-    except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
-        reason = str(error).splitlines()[0].strip("'\"")
-        raise FileFormatError(
-            f"the file is damaged ({reason}). Copy, fetch or make it again.", path=path
-        ) from error

@@ -95,10 +95,12 @@ def read_events(
     """
     sources = find_sources(paths, detector, layout)
     if len(sources) == 1 and sources[0].layout is None:
+        from hitlens.io.hdf5 import allows_external
         from hitlens.io.native import read_native
 
         check_options(sources, options or {})
-        return sources[0].detector.complete(read_native(sources[0].path))
+        external = allows_external(options or {})
+        return sources[0].detector.complete(read_native(sources[0].path, external=external))
     blocks = iterate_events(
         paths,
         detector,

@@ -51,9 +51,11 @@ class Source:
             options: options of any layout; those this one does not have are left out.
         """
         if self.layout is None:
+            from hitlens.io.hdf5 import allows_external
             from hitlens.io.native import open_native
 
-            with open_native(self.path, detector=self.detector.name) as file:
+            external = allows_external(options)
+            with open_native(self.path, detector=self.detector.name, external=external) as file:
                 yield from map(self.detector.complete, file.blocks(block))
             return
         own = {name: value for name, value in options.items() if name in (self.layout.options or {})}
@@ -96,6 +98,7 @@ def check_options(sources: Sequence[Source], options: Mapping[str, str]) -> None
         ConfigError: such an option.
     """
     known = {name for source in sources if source.layout for name in source.layout.options or {}}
+    known |= {"external"} if any(source.layout is None for source in sources) else set()
     for name in options:
         if name not in known:
             layouts = sorted({source.layout.name if source.layout else NATIVE for source in sources})

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 #: Events that a message lists; the rest is counted.
 _LISTED = 5
+_HDF5_OPTIONS = {"external": "'allow' reads other files that a file names by links; else they are refused"}
 
 
 def layouts_of(description: DetectorDescription, places: Places) -> tuple[Layout, ...]:
@@ -34,6 +35,7 @@ def layouts_of(description: DetectorDescription, places: Places) -> tuple[Layout
             parts=file.parts,
             recognises=partial(_recognises, description, number),
             read=partial(_read, description, number, places),
+            options=dict(_HDF5_OPTIONS) if file.kind == "hdf5" else None,
         )
         for number, file in enumerate(description.files)
     )
@@ -77,8 +79,11 @@ def _read(
     report: ReadReport,
     options: dict[str, str],
 ) -> Iterator[Events]:
+    from hitlens.io.hdf5 import allows_external
+
     file = description.files[number]
-    with open_columns(path, file.kind, file.tree) as columns:
+    external = allows_external(options)
+    with open_columns(path, file.kind, file.tree, external=external) as columns:
         truth = TruthReader(description, number, places, columns, path)
         images = {
             view.name: ImageReader(

@@ -22,8 +22,9 @@ def _read(
     path: Path, block: int, on_bad_event: str, report: ReadReport, options: dict[str, str]
 ) -> Iterator[Events]:
     from hitlens.detectors.nova.reader import read_nova
+    from hitlens.io.hdf5 import allows_external
 
-    return read_nova(path, block, report)
+    return read_nova(path, block, report, external=allows_external(options))
 
 
 def _write(path: Path) -> Writer:
@@ -55,6 +56,7 @@ LAYOUTS = (
         recognises=_is_nova,
         read=_read,
         open_writer=_write,
+        options={"external": "'allow' reads other files that this one names; else they are refused"},
         parts=PARTS,
     ),
     Layout(

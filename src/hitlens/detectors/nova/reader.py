@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import h5py
-import hdf5plugin  # noqa: F401  (its filters decompress what h5py reads)
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -31,12 +29,15 @@ from hitlens.detectors.nova.members import (
 )
 from hitlens.errors import FileFormatError, HitlensError, NotFoundError
 from hitlens.events import Events
+from hitlens.io.guard import damage_as_format_error
+from hitlens.io.hdf5 import Hdf5Tree, open_hdf5
 from hitlens.io.native import is_hdf5
 
 log = logging.getLogger(__name__)
 
 #: Events that are dense at once, 2 MB: they stay in the processor's cache while their hits are looked for.
 STRETCH = 128
+_ADVICE = "Copy or fetch it again."
 #: Events whose truth is read at once, at least.
 TRUTH_STRETCH = 8192
 
@@ -48,14 +49,16 @@ def is_nova(path: Path) -> bool:
     """Tell whether a file has this layout: by what it holds, or by its name where it cannot be opened."""
     if is_hdf5(path):
         try:
-            with h5py.File(path, "r") as file:
-                return PIXELS in file or TRUTH_GROUP in file
-        except OSError:
+            with damage_as_format_error(path), open_hdf5(path) as file:
+                return PIXELS in file.id or TRUTH_GROUP in file.id
+        except HitlensError:
             pass  # cut short: what it was meant to be, its name says
     return LAYOUTS[0].part_number(path) is not None
 
 
-def read_nova(path: Path, block: int, report: ReadReport | None = None) -> Iterator[Events]:
+def read_nova(
+    path: Path, block: int, report: ReadReport | None = None, *, external: bool = False
+) -> Iterator[Events]:
     """Yield the events of one file, their views sparse.
 
     The row of an event is read as (view, plane, cell) and in no other way: the first 8,000 values are view x,
@@ -65,6 +68,7 @@ def read_nova(path: Path, block: int, report: ReadReport | None = None) -> Itera
         path: the file, contiguous or chunked, compressed or not.
         block: events a block.
         report: told of interaction codes that are not known; their events are read all the same.
+        external: whether other files that this one names may be read.
 
     Raises:
         NotFoundError: there is no such file.
@@ -74,13 +78,16 @@ def read_nova(path: Path, block: int, report: ReadReport | None = None) -> Itera
     if not path.is_file():
         raise NotFoundError(f"No file '{path}'. Check the name.")
     unknown: Counter[int] = Counter()
-    with _damage_as_format_error(path), _open(path) as file:
-        n_events = _check(file, path)
-        pixels = file[PIXELS]
+    if not is_hdf5(path):
+        raise FileFormatError("this is not an HDF5 file. Copy or fetch it again.", path=path)
+    with damage_as_format_error(path, advice=_ADVICE), open_hdf5(path) as file:
+        tree = Hdf5Tree(file, path, external)
+        n_events = _check(tree)
+        pixels = tree.dataset(PIXELS)
         room = _Room(min(_stretch(pixels), block, n_events))
         step = -(-TRUTH_STRETCH // block) * block
         for first in range(0, n_events, step):
-            truth = _truth(file[TRUTH_GROUP], path.name, first, min(first + step, n_events))
+            truth = _truth(tree, path.name, first, min(first + step, n_events))
             unknown.update(unknown_codes(truth["interaction"].to_numpy()))
             for start in range(0, len(truth), block):
                 rows = truth[start : start + block]
@@ -90,36 +97,28 @@ def read_nova(path: Path, block: int, report: ReadReport | None = None) -> Itera
         _tell_unknown(unknown, path, report)
 
 
-def _open(path: Path) -> h5py.File:
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        problem = "the file is cut short or damaged" if is_hdf5(path) else "this is not an HDF5 file"
-        raise FileFormatError(f"{problem} ({_reason(error)}). Copy or fetch it again.", path=path) from error
-
-
-def _check(file: h5py.File, path: Path) -> int:
+def _check(tree: Hdf5Tree) -> int:
     """Refuse a file that is not as it should be; return how many events it holds."""
-    group = file.get(TRUTH_GROUP)
-    members = group if isinstance(group, h5py.Group) else {}
-    missing = [f"'{PIXELS}'"] * (PIXELS not in file)
+    group = tree.node(TRUTH_GROUP) if TRUTH_GROUP in tree.file.id else None
+    members = list(group) if isinstance(group, h5py.Group) else []
+    missing = [f"'{PIXELS}'"] * (PIXELS not in tree.file.id)
     missing += [f"'{TRUTH_GROUP}/{member.name}'" for member in MEMBERS if member.name not in members]
     if missing:
         found = [
-            *(name for name in file if name != TRUTH_GROUP),
+            *(name for name in tree.file if name != TRUTH_GROUP),
             *(f"{TRUTH_GROUP}/{name}" for name in members),
         ]
         raise FileFormatError(
-            f"the file must hold {', '.join(missing)}. Found {', '.join(found) or 'nothing'}.", path=path
+            f"the file must hold {', '.join(missing)}. Found {', '.join(found) or 'nothing'}.", path=tree.path
         )
-    pixels = file[PIXELS]
+    pixels = tree.node(PIXELS)
     n_events = pixels.shape[0] if isinstance(pixels, h5py.Dataset) and pixels.shape else 0
-    _check_one(pixels, PIXELS, "uint8", (n_events, N_VALUES), path)
+    _check_one(pixels, PIXELS, "uint8", (n_events, N_VALUES), tree.path)
     if not n_events:
-        raise FileFormatError(f"'{PIXELS}' is empty: the file holds no event.", path=path)
+        raise FileFormatError(f"'{PIXELS}' is empty: the file holds no event.", path=tree.path)
     for member in MEMBERS:
         name = f"{TRUTH_GROUP}/{member.name}"
-        _check_one(members[member.name], name, member, (n_events, 1), path)
+        _check_one(tree.node(name), name, member, (n_events, 1), tree.path)
     return n_events
 
 
@@ -186,10 +185,10 @@ def _sparse(parts: list[_Hits], n_hits: NDArray[np.int32]) -> Sparse:
     return view
 
 
-def _truth(group: h5py.Group, file: str, start: int, stop: int) -> pl.DataFrame:
+def _truth(tree: Hdf5Tree, file: str, start: int, stop: int) -> pl.DataFrame:
     columns = {}
     for member in MEMBERS:
-        values = group[member.name][start:stop].reshape(-1)
+        values = tree.dataset(f"{TRUTH_GROUP}/{member.name}")[start:stop].reshape(-1)
         native = values.astype(np.int64 if member.is_key else member.dtype, copy=False)
         columns[member.column] = pl.Series(member.column, native)
     return pl.DataFrame(columns).select(pl.lit(file).alias("file"), pl.all())
@@ -204,19 +203,3 @@ def _tell_unknown(unknown: Counter[int], path: Path, report: ReadReport | None) 
     log.warning("%s", message)
     if report is not None:
         report.odd.append(message)
-
-
-def _reason(error: BaseException) -> str:
-    return str(error).splitlines()[0].strip("'\"") if str(error) else type(error).__name__
-
-
-@contextmanager
-def _damage_as_format_error(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except HitlensError:
-        raise
-    except (OSError, KeyError, RuntimeError) as error:
-        raise FileFormatError(
-            f"the file is damaged ({_reason(error)}). Copy or fetch it again.", path=path
-        ) from error
