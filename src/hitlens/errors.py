@@ -125,6 +125,9 @@ def foreign_errors_as(make: Callable[[str], HitlensError]) -> Iterator[None]:
         raise make(reason_of(error)) from error
 
 
+_QUOTES = "'\""
+
+
 def reason_of(error: BaseException) -> str:
     r"""Return what a library's error says, in one line.
 
@@ -136,8 +139,8 @@ def reason_of(error: BaseException) -> str:
     lines = [line for line in str(error).splitlines() if line.strip()]
     if not lines:
         return name
-    words = lines[0].strip().strip("'\"").rstrip(".")
-    return f"{name}: {words}" if isinstance(error, LookupError) else words
+    words = lines[0].strip().rstrip(".")
+    return f"{name}: {words.strip(_QUOTES)}" if isinstance(error, LookupError) else words
 
 
 def choose_from(name: str, choices: Iterable[str]) -> str:

@@ -160,21 +160,22 @@ def checked_sparse(view: str, array: Any) -> sparse.csr_array[Any, tuple[int, in
         Traceback (most recent call last):
         hitlens.errors.DataError: View 'x': a hit of event 1 is at pixel 4 of 4. Pixels count from 0.
     """
-    if not isinstance(array, sparse.csr_array):
-        array = sparse.csr_array(array)
-    if getattr(array, _CHECKED, False):  # the very same matrix in an earlier block or selection
-        return array
-    _check_parts(view, array.data, array.indices, array.indptr, array.shape)
-    if not array.has_canonical_format:
-        array = array.copy()
-        array.sort_indices()
-        if not array.has_canonical_format:
+    matrix: sparse.csr_array[Any, tuple[int, int]] = (
+        array if isinstance(array, sparse.csr_array) else sparse.csr_array(array)
+    )
+    if getattr(matrix, _CHECKED, False):  # the very same matrix in an earlier block or selection
+        return matrix
+    _check_parts(view, matrix.data, matrix.indices, matrix.indptr, matrix.shape)
+    if not matrix.has_canonical_format:
+        matrix = matrix.copy()
+        matrix.sort_indices()
+        if not matrix.has_canonical_format:
             raise DataError(
                 f"View '{view}': a pixel of an event stands twice among its hits. Add such hits up first, "
                 "with sum_duplicates() of a matrix whose type holds the sums."
             )
-    setattr(array, _CHECKED, True)
-    return array
+    setattr(matrix, _CHECKED, True)
+    return matrix
 
 
 def _check_parts(
@@ -184,7 +185,8 @@ def _check_parts(
     if not good_ends or len(data) != len(indices):
         raise DataError(
             f"View '{view}': a sparse view of {shape[0]} events must have {shape[0] + 1} ends of events, "
-            f"from 0 to the number of hits. Got {len(indptr)} ends, {len(indices)} places, {len(data)} values."
+            f"from 0 to the number of hits. Got {len(indptr)} ends, {len(indices)} places and {len(data)} "
+            "values."
         )
     if (np.diff(indptr) < 0).any():
         event = int(np.argmax(np.diff(indptr) < 0))

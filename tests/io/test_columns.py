@@ -121,7 +121,9 @@ def test_branches_of_the_only_tree_go_by_their_names(tmp_path: Path) -> None:
 def test_empty_lists_only(tmp_path: Path) -> None:
     path = tmp_path / "made.h5"
     with h5py.File(path, "w") as file:
-        file.create_dataset("list", 3, dtype=h5py.vlen_dtype(np.int32))
+        rows = file.create_dataset("list", 3, dtype=h5py.vlen_dtype(np.int32))
+        for n in range(3):
+            rows[n] = np.zeros(0, np.int32)
     with open_columns(path) as columns:
         lists = columns.read("list", 0, 3)
         assert isinstance(lists, Lists)

@@ -214,11 +214,12 @@ def test_a_view_that_ends_too_early(tmp_path: Path) -> None:
     path = write(tmp_path / "a.h5", some_events(10))
     with h5py.File(path, "a") as file:
         file["truth/event"].resize(9, axis=0)
-    with open_native(path) as opened, pytest.raises(FileFormatError, match="ends at 9"):
-        opened.truth()
+    with pytest.raises(FileFormatError, match="'truth/event' is int64 of shape"):
+        open_native(path)
     with h5py.File(path, "a") as file:
+        file["truth/event"].resize(10, axis=0)
         file["images/anode"].resize(9, axis=0)
-    with pytest.raises(FileFormatError, match="9 of 10 events"):
+    with pytest.raises(FileFormatError, match="not images of 10 events"):
         read_native(path)
 
 
@@ -263,3 +264,52 @@ def test_what_is_native_says_so(tmp_path: Path) -> None:
     for other in (tmp_path / "b.h5", cut):
         assert is_hdf5(other)
         assert not is_native(other)
+
+
+@pytest.mark.parametrize(
+    ("part", "at", "value", "problem"),
+    [
+        ("indices", 0, 12, "at pixel 12 of 12"),
+        ("indices", 3, -5, "at pixel -5 of 12"),
+        ("indices", 2, 2**31 - 1, "at pixel 2147483647 of 12"),
+        ("indptr", 0, 1, "have not all of its"),
+        ("indptr", -1, 10**9, "have not all of its"),
+        ("indptr", 2, -7, "do not follow each other"),
+        ("indptr", 1, 10**12, "do not follow each other"),
+    ],
+)
+def test_hits_that_lead_astray_are_refused(
+    part: str, at: int, value: int, problem: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "a.h5", some_events(10, is_sparse=True))
+    with h5py.File(path, "a") as file:
+        node = file[f"images/anode/{part}"]
+        values = node[:]
+        values[at] = value
+        node[:] = values
+    with pytest.raises((FileFormatError, DataError), match=problem):
+        read_native(path)
+
+
+@pytest.mark.parametrize("part", ["data", "indices", "indptr"])
+def test_parts_of_other_lengths_are_refused(part: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5", some_events(10, is_sparse=True))
+    with h5py.File(path, "a") as file:
+        node = file[f"images/anode/{part}"]
+        node.resize(len(node) - 1, axis=0)
+    with pytest.raises(FileFormatError, match=r"a\.h5: the file is damaged"):
+        read_native(path)
+
+
+@pytest.mark.parametrize("name", ["images/anode", "truth/event", "provenance"])
+def test_a_native_file_names_no_other_file_unasked(name: str, tmp_path: Path) -> None:
+    write(tmp_path / "whole.h5", some_events(5))
+    path = write(tmp_path / "a.h5", some_events(5, seed=1))
+    with h5py.File(path, "a") as file:
+        attributes = dict(file[name].attrs)
+        del file[name]
+        file[name] = h5py.ExternalLink("whole.h5", f"/{name}")
+        assert attributes == dict(file[name].attrs)
+    with pytest.raises(FileFormatError, match=r"is a link to another file, 'whole.h5'"):
+        read_native(path)
+    assert len(read_native(path, external=True)) == 5

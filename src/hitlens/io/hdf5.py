@@ -59,7 +59,7 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     Raises:
         FileFormatError: it cannot be opened.
     """
-    with damage_as_format_error(path):
+    with damage_as_format_error(path, "the file is damaged or cut short", "Copy or fetch it again."):
         file = h5py.File(path, "r")
     try:
         yield file
@@ -154,7 +154,7 @@ class Hdf5Tree:
 
     def _check_storage(self, dataset: h5py.Dataset, plist: Any, name: str) -> None:
         stored, size = int(dataset.id.get_storage_size()), dataset.size * dataset.dtype.itemsize
-        if stored > self.path.stat().st_size:
+        if stored > Path(dataset.file.filename).stat().st_size:
             raise FileFormatError(
                 f"the file is damaged ('{name}' is larger than the file). Copy, fetch or make it again.",
                 path=self.path,

@@ -131,7 +131,7 @@ def test_no_option_changes_the_order(path: Path) -> None:
     from hitlens.errors import ConfigError
 
     (layout,) = (layout for layout in DETECTOR.layouts if layout.name == "nova")
-    assert not layout.options
+    assert list(layout.options or {}) == ["external"]
     for options in ({"axes": "yx"}, {"order": "F"}):
         with pytest.raises(ConfigError, match="no option"):
             read_events(path, options=options)
@@ -189,7 +189,7 @@ def test_truncated_file(share: float, path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(
-        FileFormatError, match=r"neutrino1\.h5: the file is cut short or damaged \(.*\)\. Copy or"
+        FileFormatError, match=r"neutrino1\.h5: the file is damaged or cut short \(.*\)\. Copy or"
     ):
         read_events(path)
 
@@ -329,3 +329,13 @@ def test_joined_files_are_in_memory_once(
     view = events.images["x"]
     assert view.has_canonical_format
     assert view.indptr.dtype == np.int32
+
+
+def test_another_file_is_not_read_unasked(path: Path) -> None:
+    whole = path.rename(path.with_name("store.h5"))
+    with h5py.File(path, "w") as file, h5py.File(whole) as store:
+        for name in store:
+            file[name] = h5py.ExternalLink("store.h5", f"/{name}")
+    with pytest.raises(FileFormatError, match=r"link to another file, 'store.h5', .*external=allow"):
+        read_events(path, "nova")
+    assert len(read_events(path, "nova", options={"external": "allow"})) == len(read_events(whole, "nova"))
