@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from scipy import sparse
 
-from hitlens.datasets.duplicates import find_duplicates, image_fingerprints
+from hitlens.datasets.duplicates import CopyCount, count_copies, find_duplicates, image_fingerprints
 from hitlens.events import Events
 
 
@@ -52,3 +52,11 @@ def test_a_hit_in_another_view_is_another_event() -> None:
     other[1, 0, 0] += 1
     truth = pl.DataFrame({"event": [0, 1]})
     assert find_duplicates(Events({"x": base, "y": other}, truth, "demo")) == []
+
+
+def test_copies_are_counted_by_what_the_truth_says_of_them() -> None:
+    labels = np.array([[0, 1.5], [0, 1.5], [1, np.nan], [1, np.nan], [1, 2.0], [1, 2.5], [np.nan, 2.5]])
+    groups = [(0, 1), (2, 3), (4, 5, 6)]
+    assert count_copies(groups, labels) == CopyCount(3, 7, 3)
+    assert count_copies(groups[:2], labels) == CopyCount(2, 4, 0)
+    assert count_copies([], labels) == CopyCount(0, 0, 0)

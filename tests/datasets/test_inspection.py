@@ -212,3 +212,16 @@ def test_sparse_views_are_never_made_dense(two_views, make_two_views, monkeypatc
     assert [group.positions for group in report.image_duplicates] == [(3, 7)]
     assert [view.n_hit_events for view in report.views] == [120, 120]
     assert find_duplicates(Events(copies, events.truth, "two_views")) == [(3, 7)]
+
+
+def test_equal_images_with_other_classes_are_counted(make_cebr):
+    events = make_cebr(100)
+    singles, doubles = (np.flatnonzero(events.truth["n_electrons"].to_numpy() == n) for n in (1, 2))
+
+    def spoil(images):
+        images[doubles[0]] = images[singles[1]] = images[singles[0]]  # of both classes
+        images[singles[3]] = images[singles[2]]  # of one
+
+    report = inspect_events(blocks(with_images(events, spoil), 30), CEBR)
+    assert (report.n_image_copies, report.n_other_class) == (3, 3)
+    assert "Events whose image also stands with another class: 3." in report.warnings

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import polars as pl
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from hitlens.datasets.splits import Split, SplitConfig, split_events
+from hitlens.datasets.splits import NAMES, Split, SplitConfig, split_events
 from hitlens.errors import DataError, LeakageError
 from hitlens.events import Events
 
@@ -141,7 +143,7 @@ def test_a_repeated_key_across_splits_is_refused() -> None:
     event = events.truth["event"].to_numpy().copy()
     event[split.test[0]] = event[split.train[0]]
     doubled = Events(events.images, events.truth.with_columns(event=pl.Series(event)), "demo")
-    with pytest.raises(LeakageError, match="identical image or key"):
+    with pytest.raises(LeakageError, match=r"1 event keys .* stand more than once[\s\S]*keep_first"):
         split_events(doubled, SplitConfig(), key=KEY)
 
 
@@ -165,3 +167,60 @@ def test_too_few_events_are_refused() -> None:
 def test_fractions_must_add_up() -> None:
     with pytest.raises(ValidationError, match="must be 1"):
         SplitConfig(train=0.8, validation=0.3, test=0.2)
+
+
+def alike(n: int, n_images: int) -> Events:
+    """Many events of few images, as single hits of a small sensor make."""
+    images = np.zeros((n, 4, 4), np.uint16)
+    images.reshape(n, 16)[np.arange(n), np.random.default_rng(n).integers(0, n_images, n)] = 1
+    return Events({"anode": images}, events_of(n, n_files=9).truth, "demo")
+
+
+@pytest.mark.parametrize("folds", [0, 4])
+def test_copies_can_stay_on_one_side(folds: int) -> None:
+    events = alike(400, 16)
+    config = SplitConfig(on_duplicates="group", folds=folds, fold=0)
+    with pytest.raises(LeakageError, match="on_duplicates=group keeps all"):
+        split_events(events, config.model_copy(update={"on_duplicates": "refuse"}), key=KEY)
+    held_out = []
+    for fold in range(max(folds, 1)):
+        split = split_events(events, config.model_copy(update={"fold": fold}), key=KEY, strata=strata(400))
+        names = split.names(400)
+        assert split.n_dropped == 0 and (names != "none").all()
+        assert len(split.copies) == 16 and sum(map(len, split.copies)) == 400
+        assert all(len(set(names[list(group)])) == 1 for group in split.copies)
+        assert 0.4 < len(split.train) / 400 < 0.8
+        held_out.append(split.test)
+    if folds:
+        assert np.array_equal(np.sort(np.concatenate(held_out)), np.arange(400))
+
+
+def test_files_that_share_images_stay_on_one_side() -> None:
+    events = events_of(90, n_files=9)
+    doubled = with_copy(with_copy(events, 0, 1), 4, 2)  # f0 = f1, f2 = f4
+    split = split_events(doubled, SplitConfig(by="file", on_duplicates="group"), key=KEY)
+    files = {name: set(events.truth["file"].gather(getattr(split, name))) for name in NAMES}
+    for pair in ({"f0", "f1"}, {"f2", "f4"}):
+        assert sum(pair <= there for there in files.values()) == 1
+    assert sum(map(len, files.values())) == 9
+
+
+@pytest.mark.parametrize("choice", ["refuse", "group"])
+def test_a_repeated_key_is_never_natural(choice: Literal["refuse", "group"]) -> None:
+    events = events_of(100)
+    split = split_events(events, SplitConfig(), key=KEY)
+    event = events.truth["event"].to_numpy().copy()
+    event[split.train[1]] = event[split.train[0]]  # both would be learnt from
+    doubled = Events(events.images, events.truth.with_columns(event=pl.Series(event)), "demo")
+    with pytest.raises(LeakageError, match=r"1 event keys \(file, event\) stand more than once"):
+        split_events(doubled, SplitConfig(on_duplicates=choice), key=KEY)
+    assert split_events(doubled, SplitConfig(on_duplicates="keep_first"), key=KEY).n_dropped == 1
+
+
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_events_without_a_key_are_refused(missing: float | None) -> None:
+    events = events_of(20)
+    event = pl.Series([missing, *map(float, range(1, 20))])
+    undefined = Events(events.images, events.truth.with_columns(event=event), "demo")
+    with pytest.raises(DataError, match=r"1 of 20 events have no key .*event 0 \(f0:"):
+        split_events(undefined, SplitConfig(), key=KEY)

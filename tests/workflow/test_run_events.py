@@ -29,6 +29,13 @@ def test_a_missing_event_is_named(make_cebr) -> None:
         match_events(table, events, KEY)
 
 
+def test_predictions_that_share_a_key_are_refused(make_cebr) -> None:
+    events = make_cebr(5)
+    table = events.truth.with_columns(event=pl.Series([0, 1, 1, 3, 4]))
+    with pytest.raises(DataError, match=r"2 of 5 predicted events share their key .*'event': 1"):
+        match_events(table, events, KEY)
+
+
 def test_data_is_read_as_the_training_did(make_run) -> None:
     folder = make_run("multiplicity", 60)
     config = read_run_config(folder).data

@@ -12,6 +12,7 @@ import torch
 import yaml
 
 from hitlens.config import RunConfig
+from hitlens.datasets.duplicates import CopyCount
 from hitlens.datasets.resident import ResidentData
 from hitlens.detectors import get_detector
 from hitlens.errors import ConfigError, DataError, LeakageError, NotFoundError, RunError, SelectionError
@@ -179,6 +180,23 @@ def test_constants_come_from_the_training_split_alone(settings: Settings) -> Non
     expected = np.log1p(images[prepared.split.train].astype(float))
     assert scaling.offset == pytest.approx(expected.mean())
     assert scaling.scale == pytest.approx(expected.std())
+
+
+def test_equal_images_are_counted_and_kept_on_one_side(
+    settings: Settings, make_cebr: Callable[..., Events], tmp_path: Path
+) -> None:
+    events = make_cebr(N)
+    images = events.dense("anode").copy()
+    images[20:40] = images[:20]
+    path = write(tmp_path / "alike.h5", Events({"anode": images}, events.truth, "cebr"))
+    config = settings(data={"files": (str(path),)}, split={"on_duplicates": "group"})
+    prepared = prepare(config)
+    n_electrons = events.truth["n_electrons"].to_numpy()
+    n_other = 2 * int((n_electrons[20:40] != n_electrons[:20]).sum())
+    assert prepared.copies == CopyCount(n_images=20, n_events=40, n_other_truth=n_other) and n_other
+    assert "later copies of an event" not in prepared.left_out
+    names = prepared.split.names(N)
+    assert (names[20:40] == names[:20]).all()
 
 
 @pytest.mark.parametrize("task", ["single_energy", "double", "joint"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,41 @@ def find_duplicates(events: EventSource) -> list[tuple[int, ...]]:
         for group, inside in zip(some, np.split(places, np.cumsum([len(g) for g in some])[:-1]), strict=True):
             groups += [tuple(group[list(same)].tolist()) for same in _confirm(images, inside)]
     return groups
+
+
+@dataclass(frozen=True)
+class CopyCount:
+    """How many events look exactly like another.
+
+    Attributes:
+        n_images: different images that several events have.
+        n_events: events that have one of these.
+        n_other_truth: events among them whose image also stands with another class or value of the target.
+    """
+
+    n_images: int
+    n_events: int
+    n_other_truth: int
+
+
+def count_copies(groups: Sequence[Sequence[int] | NDArray[np.int64]], labels: NDArray[Any]) -> CopyCount:
+    """Count events with equal images, and those of them that the truth tells apart.
+
+    Args:
+        groups: positions of events with equal images, each group once.
+        labels: classes and target values of each event, NaN where undefined, shape (event, label).
+
+    Examples:
+        >>> count_copies([(0, 2), (1, 3, 4)], np.array([[0], [1], [0], [1], [0]]))
+        CopyCount(n_images=2, n_events=5, n_other_truth=3)
+    """
+    rows = np.array([row for group in groups for row in group], dtype=np.int64)
+    sizes = np.array([len(group) for group in groups], dtype=np.int64)
+    first = np.repeat(rows[np.cumsum(sizes) - sizes], sizes) if len(rows) else rows
+    a, b = labels[rows].astype(np.float64), labels[first].astype(np.float64)
+    differs = (~((a == b) | (np.isnan(a) & np.isnan(b)))).any(axis=1)
+    mixed = np.bincount(np.repeat(np.arange(len(sizes)), sizes), differs, len(sizes)) > 0
+    return CopyCount(len(sizes), len(rows), int(sizes[mixed].sum()))
 
 
 def _together(groups: list[NDArray[np.int64]]) -> Iterator[list[NDArray[np.int64]]]:

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hitlens.datasets.duplicates import BLANK, equal_fingerprints, image_fingerprints
+from hitlens.datasets.duplicates import BLANK, count_copies, equal_fingerprints, image_fingerprints
 from hitlens.datasets.histograms import GrowingHistogram, Histogram, same_bins, sensible_bins
 from hitlens.datasets.truth_columns import ColumnReport, ColumnStatistics
 from hitlens.datasets.truth_laws import LawCheck, LawResult
@@ -73,6 +73,7 @@ class DataReport:
         views: one a view.
         sum_spectra: sum over all pixels of an event, by class of the first classification task, and "all".
         image_duplicates: groups of identical images, blank ones left out.
+        n_other_class: events whose image also stands with another class, of any classification task.
         key_duplicates: groups of events with the same key.
         laws: what the description states of the truth, checked.
         warnings: what of all this deserves a look, in words.
@@ -94,6 +95,7 @@ class DataReport:
     laws: tuple[LawResult, ...]
     warnings: tuple[str, ...]
     odd: tuple[str, ...] = ()
+    n_other_class: int = 0
 
     @property
     def n_image_copies(self) -> int:
@@ -157,6 +159,7 @@ class _Inspector:
         self.laws = [LawCheck(law) for law in detector.laws]
         self.fingerprints: list[NDArray[np.uint64]] = []
         self.keys: list[pl.DataFrame] = []
+        self.classes: list[NDArray[np.int16]] = []
 
     def fill(self, events: Events) -> None:
         if events.detector != self.detector.name:
@@ -191,19 +194,23 @@ class _Inspector:
         for name, images in events.images.items():
             sums += self.views[name].fill(images, events.truth)
         self.spectra.setdefault("all", GrowingHistogram()).fill(sums)
+        labels = np.empty((len(events), len(self.tasks)), dtype=np.int16)
         for number, task in enumerate(self.tasks):
             classes = _class_indices(events.truth, task)
+            labels[:, number] = classes
             for index, name in enumerate(task.class_names):
                 chosen = classes == index
                 self.counts[task.name][index] += int(chosen.sum())
                 if number == 0 and chosen.any():
                     self.spectra.setdefault(name, GrowingHistogram()).fill(sums[chosen])
+        self.classes.append(labels)
 
     def report(
         self, sources: tuple[str, ...], skipped: tuple[str, ...], odd: tuple[str, ...] = ()
     ) -> DataReport:
         fingerprints = np.concatenate([np.zeros(0, dtype=np.uint64), *self.fingerprints])
         keys = pl.concat(self.keys, how="diagonal_relaxed") if self.keys else pl.DataFrame()
+        alike = equal_fingerprints(fingerprints)
         order = {column.name: place for place, column in enumerate(self.detector.truth)}
         names = sorted(self.columns, key=lambda name: order.get(name, len(order)))
         found = DataReport(
@@ -218,11 +225,12 @@ class _Inspector:
             balances=tuple(self._balance(task) for task in self.tasks if self.counts[task.name].any()),
             views=tuple(view.report() for view in self.views.values() if view.n_events),
             sum_spectra=same_bins(self.spectra, sensible_bins(self.n_events)),
-            image_duplicates=_groups(equal_fingerprints(fingerprints), keys),
+            image_duplicates=_groups(alike, keys),
             key_duplicates=_groups(_equal_keys(keys, self.detector.key), keys),
             laws=tuple(law.result() for law in self.laws),
             warnings=(),
             odd=odd,
+            n_other_class=count_copies(alike, np.concatenate(self.classes)).n_other_truth if alike else 0,
         )
         return replace(found, warnings=tuple(_warnings(found)))
 
@@ -286,13 +294,7 @@ def _warnings(report: DataReport) -> list[str]:
         found.append(f"The reader says {len(report.odd) - _N_ODD} more things of this kind.")
     if report.n_blank:
         found.append(f"Blank events, without a pixel hit: {report.n_blank:,}.")
-    if report.n_image_copies:
-        found.append(
-            f"Events that repeat the image of another: {report.n_image_copies:,}. "
-            "In different splits they would leak."
-        )
-    if report.n_key_copies:
-        found.append(f"Events that repeat the key of another: {report.n_key_copies:,}.")
+    found += _copy_warnings(report)
     found += [
         f"The truth differs from the law: {law.name}." for law in report.laws if law.verdict == "differs"
     ]
@@ -308,6 +310,16 @@ def _warnings(report: DataReport) -> list[str]:
     for view in report.views:
         found += _view_warnings(view)
     return found
+
+
+def _copy_warnings(report: DataReport) -> list[str]:
+    counts = {
+        "Events that repeat the image of another: {}. In different splits they would leak; "
+        "split.on_duplicates=group keeps them in one.": report.n_image_copies,
+        "Events whose image also stands with another class: {}.": report.n_other_class,
+        "Events that repeat the key of another: {}.": report.n_key_copies,
+    }
+    return [text.format(f"{n:,}") for text, n in counts.items() if n]
 
 
 def _view_warnings(report: ViewReport) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from scipy import sparse
+from scipy.sparse import csgraph
 
 from hitlens.datasets.duplicates import find_duplicates
 from hitlens.errors import DataError, LeakageError
@@ -31,8 +34,11 @@ class SplitConfig(BaseModel):
         train: fraction of the events in the training split; likewise `validation` and `test`.
         by: "event" deals out single events, "file" whole files, so that no file feeds two splits.
         seed: the same seed deals the same events the same way.
-        on_duplicates: "refuse" raises with the list when an exact image or event key stands in two splits;
-            "keep_first" drops the later copies and counts them.
+        on_duplicates: what is done with events whose images are equal. "refuse" raises with the list when an
+            image stands in two splits; "keep_first" drops the later copies and counts them; "group" keeps all
+            and deals copies to one split together, for detectors where different events can look alike, such
+            as single hits on a small sensor. A repeated event key is never natural: "keep_first" drops it,
+            the others refuse it.
         folds: 0 deals out by the fractions. Else the events are dealt into so many parts, of which one is the
             test split; `train` and `validation` share the others in their proportion. See
             ``hitlens crossvalidate``.
@@ -46,7 +52,7 @@ class SplitConfig(BaseModel):
     test: float = Field(0.2, ge=0, lt=1)
     by: Literal["event", "file"] = "event"
     seed: int = Field(1, ge=0)
-    on_duplicates: Literal["refuse", "keep_first"] = "refuse"
+    on_duplicates: Literal["refuse", "keep_first", "group"] = "refuse"
     folds: int = Field(0, ge=0)
     fold: int = Field(0, ge=0)
 
@@ -70,6 +76,7 @@ class Split:
         train: positions in the events, shape (n_train,); likewise `validation` and `test`.
         n_dropped: later copies of an event left out on request.
         hash: sha256 over the event keys of each split, the same for the same events in any order.
+        copies: positions of events with equal images, a group each.
     """
 
     train: NDArray[np.int64]
@@ -77,6 +84,7 @@ class Split:
     test: NDArray[np.int64]
     n_dropped: int
     hash: str
+    copies: tuple[tuple[int, ...], ...] = ()
 
     def names(self, n_events: int) -> NDArray[np.str_]:
         """Return the split's name for each event, "none" where it is in no split."""
@@ -99,7 +107,8 @@ def split_events(
 
     Raises:
         DataError: too few events or files for the fractions asked for.
-        LeakageError: an exact image or key stands in more than one split (unless `on_duplicates` drops it).
+        LeakageError: an exact image stands in more than one split, or an event key twice (unless
+            `on_duplicates` says what to do).
 
     Examples:
         >>> from hitlens.events import Events
@@ -110,39 +119,129 @@ def split_events(
         >>> len(split.train), len(split.validation), len(split.test)
         (6, 2, 2)
     """
-    groups = duplicate_groups(events, key)
+    repeated = _repeated_keys(events.truth, key)
+    if config.on_duplicates != "keep_first":
+        _refuse_repeated_keys(events.truth, repeated, key)
+    copies = find_duplicates(events)
     keep = np.ones(len(events), dtype=bool)
     if config.on_duplicates == "keep_first":
-        for group in groups:
+        for group in (*copies, *repeated):
             keep[list(group[1:])] = False
-    rows = np.flatnonzero(keep)
     assignment = np.full(len(events), -1, dtype=np.int64)
-    if config.by == "file":
-        assignment[rows] = _assign_files(_files(events.truth)[rows], config)
-    else:
-        assignment[rows] = _assign_strata(
-            np.zeros(len(rows), np.int64) if strata is None else strata[rows], config
-        )
+    assignment[keep] = _assign(events.truth, np.flatnonzero(keep), copies, config, strata)
     parts = [np.flatnonzero(assignment == number) for number in range(3)]
     if min(len(parts[0]), len(parts[1])) == 0:
         raise DataError(f"Too few events ({len(events)}) to fill the training and the validation split.")
     if config.folds and len(parts[2]) == 0:
         raise DataError(f"Too few events ({len(events)}) for {config.folds} folds. Ask for fewer.")
     if config.on_duplicates == "refuse":
-        _refuse_leaks(events.truth, groups, assignment, key)
+        _refuse_leaks(events.truth, copies, assignment, key)
     train, validation, test = parts
-    return Split(train, validation, test, int((~keep).sum()), _hash_keys(events.truth, assignment, key))
+    hashed = _hash_keys(events.truth, assignment, key)
+    return Split(train, validation, test, int((~keep).sum()), hashed, tuple(copies))
 
 
 def duplicate_groups(events: EventSource, key: tuple[str, ...]) -> list[tuple[int, ...]]:
     """Return groups of positions whose images (not blank) or whose event keys are identical."""
-    groups = find_duplicates(events)
-    keys = events.truth.select(key)
-    repeated = keys.is_duplicated()
-    if repeated.any():
-        table = keys.with_row_index("row").filter(repeated).group_by(key, maintain_order=True).agg("row")
-        groups += [tuple(rows) for rows in table["row"].to_list()]
-    return groups
+    return [*find_duplicates(events), *_repeated_keys(events.truth, key)]
+
+
+def _repeated_keys(truth: pl.DataFrame, key: tuple[str, ...]) -> list[tuple[int, ...]]:
+    """Return groups of positions with one event key.
+
+    Raises:
+        DataError: an event has no key.
+    """
+    keys = truth.select(key)
+    undefined = keys.select(pl.any_horizontal(_is_missing(keys[name]) for name in key)).to_series()
+    if undefined.any():
+        rows = undefined.arg_true().to_list()
+        listed = ", ".join(f"{row} ({_key_text(keys.row(row))})" for row in rows[:_LISTED])
+        more = f" and {len(rows) - _LISTED:,} more" if len(rows) > _LISTED else ""
+        raise DataError(
+            f"{len(rows):,} of {len(keys):,} events have no key ({', '.join(key)}), which names them: "
+            f"event {listed}{more}. Leave them out or give them one."
+        )
+    doubled = keys.is_duplicated()
+    if not doubled.any():
+        return []
+    table = keys.with_row_index("row").filter(doubled).group_by(key, maintain_order=True).agg("row")
+    return [tuple(rows) for rows in table["row"].to_list()]
+
+
+def _is_missing(column: pl.Series) -> pl.Series:
+    if column.dtype.is_float():
+        return column.is_null() | column.is_nan().fill_null(False)
+    return (
+        column.is_null() | (column == "").fill_null(False) if column.dtype == pl.String else column.is_null()
+    )
+
+
+def _assign(
+    truth: pl.DataFrame,
+    rows: NDArray[np.int64],
+    copies: list[tuple[int, ...]],
+    config: SplitConfig,
+    strata: NDArray[np.int64] | None,
+) -> NDArray[np.int64]:
+    """Return the split number of each of the chosen rows."""
+    kinds = np.zeros(len(rows), np.int64) if strata is None else strata[rows]
+    grouped = config.on_duplicates == "group" and bool(copies)
+    if config.by == "file":
+        files = _files(truth)[rows]
+        return _assign_files(_joined_files(files, copies) if grouped else files, config)
+    return (
+        _assign_groups(_units(len(rows), copies), kinds, config) if grouped else _assign_strata(kinds, config)
+    )
+
+
+def _units(n_events: int, copies: list[tuple[int, ...]]) -> NDArray[np.int64]:
+    """Return a number for each event that its copies share, in order of appearance."""
+    first = np.arange(n_events)
+    for group in copies:
+        first[list(group)] = min(group)
+    return np.unique(first, return_inverse=True)[1].astype(np.int64)
+
+
+def _joined_files(files: pl.Series, copies: list[tuple[int, ...]]) -> pl.Series:
+    """Return the name of each event's file, one name for all files that share an image."""
+    names = files.unique().sort()
+    number = np.searchsorted(names.to_numpy(), files.to_numpy())
+    pairs = np.array([(number[group[0]], number[other]) for group in copies for other in group[1:]])
+    links = sparse.coo_array((np.ones(len(pairs)), pairs.T), (len(names), len(names)))
+    joined = csgraph.connected_components(links, directed=False)[1]
+    first = np.unique(joined, return_index=True)[1]
+    return names.gather(first[joined[number]])
+
+
+def _assign_groups(
+    units: NDArray[np.int64], strata: NDArray[np.int64], config: SplitConfig
+) -> NDArray[np.int64]:
+    """Deal out events whose copies go with them; a group counts for the class of its first event.
+
+    Args:
+        units: number of the group of each event, without gaps, shape (event,).
+        strata: class of each event, shape (event,).
+        config: fractions, seed and folds.
+    """
+    first, sizes = np.unique(units, return_index=True, return_counts=True)[1:]
+    rng = np.random.default_rng(config.seed)
+    part = np.full(len(sizes), 2, dtype=np.int64)
+    for stratum in np.unique(strata[first]):
+        rest = rng.permutation(np.flatnonzero(strata[first] == stratum))
+        shares = config.train, config.validation
+        if config.folds:
+            fold = _dealt_by_size(sizes[rest], [1 / config.folds] * (config.folds - 1))
+            rest = np.random.default_rng([config.seed, config.fold]).permutation(rest[fold != config.fold])
+            shares = config.train / (config.train + config.validation), 1.0
+        part[rest] = _dealt_by_size(sizes[rest], shares).clip(max=1 if config.folds else 2)
+    return part[units]
+
+
+def _dealt_by_size(sizes: NDArray[np.int64], shares: Sequence[float]) -> NDArray[np.int64]:
+    """Return which share of all events each group falls into by its middle; the last share takes the rest."""
+    middle = (np.cumsum(sizes) - sizes / 2) / max(sizes.sum(), 1)
+    return np.asarray(np.searchsorted(np.cumsum(shares), middle, side="left"), dtype=np.int64)
 
 
 def _deal(order: NDArray[np.int64], config: SplitConfig, first_fold: int = 0) -> NDArray[np.int64]:
@@ -231,21 +330,38 @@ def _refuse_leaks(
         return
     lines = []
     for group in leaks[:_LISTED]:
-        rows = truth.select(key)[list(group)].rows()
-        lines.append(
-            "  "
-            + " = ".join(
-                f"{':'.join(map(str, row))} ({NAMES[assignment[position]]})"
-                for position, row in zip(group, rows, strict=True)
-            )
-        )
-    more = f"\n  and {len(leaks) - _LISTED} more" if len(leaks) > _LISTED else ""
+        rows = zip(group, truth.select(key)[list(group)].rows(), strict=True)
+        lines.append(" = ".join(f"{_key_text(row)} ({NAMES[assignment[at]]})" for at, row in rows))
     raise LeakageError(
-        f"{len(leaks)} events stand in more than one split (identical image or key):\n"
-        + "\n".join(lines)
-        + more
-        + "\nRemove the copies, or set split.on_duplicates=keep_first to drop and count them."
+        f"{len(leaks)} events stand in more than one split (identical image):\n"
+        + _lines(lines, len(leaks))
+        + "\nRemove the copies, or set split.on_duplicates=keep_first to drop and count them. Where "
+        "different events can look alike, split.on_duplicates=group keeps all, and copies in one split."
     )
+
+
+def _refuse_repeated_keys(truth: pl.DataFrame, repeated: list[tuple[int, ...]], key: tuple[str, ...]) -> None:
+    if not repeated:
+        return
+    lines = [
+        f"{_key_text(truth.select(key).row(group[0]))} (events {', '.join(map(str, group))})"
+        for group in repeated[:_LISTED]
+    ]
+    raise LeakageError(
+        f"{len(repeated):,} event keys ({', '.join(key)}) stand more than once, so that predictions cannot "
+        f"be told apart and one event may stand in more than one split:\n{_lines(lines, len(repeated))}\n"
+        "Give the key a column that tells them apart (such as the run, or 'file'), remove the copies, or set "
+        "split.on_duplicates=keep_first to drop the later ones and count them."
+    )
+
+
+def _key_text(row: tuple[object, ...]) -> str:
+    return ":".join(map(str, row))
+
+
+def _lines(lines: list[str], n_all: int) -> str:
+    more = f"\n  and {n_all - len(lines):,} more" if n_all > len(lines) else ""
+    return "\n".join(f"  {line}" for line in lines) + more
 
 
 def _hash_keys(truth: pl.DataFrame, assignment: NDArray[np.int64], key: tuple[str, ...]) -> str:

@@ -29,6 +29,7 @@ from hitlens.report.render import write_whole
 from hitlens.settings import explain, read_yaml
 from hitlens.workflow import runs
 from hitlens.workflow.baselines import run_baselines, training_rows
+from hitlens.workflow.evaluation import copies_fact
 from hitlens.workflow.folders import check_folder
 from hitlens.workflow.pool import open_pool
 from hitlens.workflow.preparing import split_run
@@ -345,8 +346,9 @@ def _join_method(
 
 
 def _facts(records: dict[Path, dict[str, Any]]) -> dict[str, str]:
-    data = next(iter(records.values()))["data"]
-    facts = {"event files": ", ".join(map(str, data["files"]))}
+    first = next(iter(records.values()))
+    data = first["data"]
+    facts = {"event files": ", ".join(map(str, data["files"]))} | copies_fact(first)
     return facts | {f"left out: {why}": f"{n:,}" for why, n in data.get("left_out", {}).items()}
 
 

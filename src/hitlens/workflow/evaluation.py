@@ -127,11 +127,36 @@ def _facts(
     data = provenance.get("data", {})
     facts = {"event files": ", ".join(map(str, data.get("files", ())))}
     facts |= {f"left out of the run: {why}": f"{n:,}" for why, n in data.get("left_out", {}).items()}
+    facts |= copies_fact(provenance)
     if events is None:
         facts["at evaluation"] = "the event files were not there: no gallery, no physics baseline"
     elif rows is None:
         facts["at evaluation"] = "the training events were not found again: no baseline that learns"
     return facts
+
+
+def copies_fact(record: dict[str, Any]) -> dict[str, str]:
+    """Say how many events of a run have equal images, nothing where none has.
+
+    Args:
+        record: provenance of the run.
+
+    Examples:
+        >>> copies = {"n_images": 2, "n_events": 5, "n_other_truth": 0}
+        >>> copies_fact({"split": {"on_duplicates": "group", "copies": copies}})
+        {'events with equal images': '5, of 2 images (kept in one split each)'}
+    """
+    copies = record.get("split", {}).get("copies", {})
+    if not copies.get("n_events"):
+        return {}
+    done = {
+        "keep_first": "the first of each kept",
+        "group": "kept in one split each",
+        "refuse": "none in two splits",
+    }[record["split"]["on_duplicates"]]
+    text = f"{copies['n_events']:,}, of {copies['n_images']:,} images ({done})"
+    other = f"; {copies['n_other_truth']:,} have one that also stands with another target"
+    return {"events with equal images": text + (other if copies["n_other_truth"] else "")}
 
 
 def _pictures(

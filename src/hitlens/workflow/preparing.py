@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from functools import reduce
+import logging
+from dataclasses import dataclass, field
+from functools import partial, reduce
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,14 @@ from numpy.typing import NDArray
 
 from hitlens.config import RunConfig
 from hitlens.datasets.augment import Augmentation
+from hitlens.datasets.duplicates import CopyCount, count_copies
 from hitlens.datasets.mix import Kinds, balanced_kinds, mixed_kinds, undersampled
 from hitlens.datasets.regions import shown_detector
 from hitlens.datasets.resident import ResidentData
 from hitlens.datasets.splits import NAMES, Split, split_events
 from hitlens.datasets.stored import StoredEvents
 from hitlens.datasets.streaming import StreamedData
-from hitlens.datasets.targets import present_classes, strata_of
+from hitlens.datasets.targets import encode_target, present_classes, strata_of
 from hitlens.datasets.transforms import fit_scaling
 from hitlens.detector import Detector, ReadReport, Task
 from hitlens.detectors import get_detector
@@ -31,6 +33,8 @@ from hitlens.models.preprocessing import Preprocessing, fit_target_scaling
 from hitlens.train.module import TrainingModule
 from hitlens.workflow import runs
 from hitlens.workflow.storing import check_conditions, chosen_events, needed_columns, open_events
+
+log = logging.getLogger(__name__)
 
 #: Settings on which the events of a training depend.
 _DECIDES_EVENTS = ("detector", "task", "data", "split", "train.selection", "train.mix")
@@ -47,6 +51,7 @@ class Prepared:
         left_out: number of events left out, by reason.
         checksums: sha256 of each event file, by name.
         kinds: of the training events, drawn in shares; None shows each event once an epoch.
+        copies: how many events have equal images; of all events, whether the task can use them or not.
     """
 
     config: RunConfig
@@ -58,6 +63,7 @@ class Prepared:
     left_out: dict[str, int]
     checksums: dict[str, str]
     kinds: Kinds | None = None
+    copies: CopyCount = field(default_factory=partial(CopyCount, 0, 0, 0))
 
     @property
     def chances(self) -> NDArray[np.float64] | None:
@@ -134,7 +140,23 @@ def prepare(config: RunConfig) -> Prepared:
     kinds = _kinds(config, truth, heads)
     counted = {reason: number for reason, number in left_out.items() if number}
     checksums = runs.file_checksums([Path(file) for file in config.data.files])
-    return Prepared(config, detector, task, heads, events, kept_split, counted, checksums, kinds)
+    copies = _copies(split, events.truth, heads)
+    return Prepared(config, detector, task, heads, events, kept_split, counted, checksums, kinds, copies)
+
+
+def _copies(split: Split, truth: pl.DataFrame, heads: tuple[Task, ...]) -> CopyCount:
+    """Count and tell events with equal images."""
+    targets = [encode_target(truth, head) for head in heads]
+    labels = [np.where(one.defined[:, None], one.values, np.nan) for one in targets]
+    copies = count_copies(split.copies, np.concatenate(labels, axis=1))
+    if copies.n_events:
+        log.warning(
+            "%s events have the image of another (%s images); %s have one that has another target elsewhere.",
+            f"{copies.n_events:,}",
+            f"{copies.n_images:,}",
+            f"{copies.n_other_truth:,}",
+        )
+    return copies
 
 
 def _open(config: RunConfig, detector: Detector, task: Task, report: ReadReport) -> Events | StoredEvents:

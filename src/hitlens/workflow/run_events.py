@@ -63,8 +63,15 @@ def match_events(table: pl.DataFrame, events: EventSource, key: Sequence[str]) -
         key: columns that together name an event.
 
     Raises:
-        DataError: an event of the table is not among them.
+        DataError: an event of the table is not among them, or two of its events have one key.
     """
+    doubled = table.select(key).is_duplicated()
+    if doubled.any():
+        first = table.select(key).row(int(doubled.arg_max() or 0), named=True)
+        raise DataError(
+            f"{int(doubled.sum()):,} of {len(table):,} predicted events share their key with another, first "
+            f"{first}: which event a prediction is of cannot be told. Make the keys of the files unique."
+        )
     where = events.truth.select(key).with_row_index("position").unique(subset=list(key), keep="first")
     found = table.select(key).join(where, on=list(key), how="left", maintain_order="left")["position"]
     if found.null_count():

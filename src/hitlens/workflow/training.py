@@ -7,7 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -282,6 +282,8 @@ def _first_record(config: RunConfig, prepared: Prepared) -> dict[str, Any]:
         "split": {
             "hash": prepared.split.hash,
             **{f"n_{name}": len(getattr(prepared.split, name)) for name in NAMES},
+            "on_duplicates": config.split.on_duplicates,
+            "copies": asdict(prepared.copies),
         },
         "seed": config.train.seed,
         "monitor": monitored(prepared.heads, config.train.monitor)[0],
