@@ -193,3 +193,20 @@ def test_few_files_are_open_at_a_time(tmp_path: Path, monkeypatch: pytest.Monkey
         assert sum(map(len, reader.events(np.arange(25)))) == 25
         assert len(reader._open) == 2
     assert not reader._open
+
+
+@pytest.mark.parametrize("which", [3, 40])
+def test_events_with_pixels_that_are_no_numbers_are_refused_or_left_out(which: int, tmp_path: Path) -> None:
+    events = cebr_events(50, 3)
+    images = np.asarray(events.images["anode"], dtype=np.float32)
+    images[which, 2, 5] = np.nan
+    path = write(tmp_path / "floats.h5", Events({"anode": images}, events.truth, "cebr"))
+    with pytest.raises(FileFormatError, match=rf"floats.h5: row {which} .*event {which}.*nan is no number"):
+        open_stored([path], CEBR)
+    skipped: list[str] = []
+    stored = open_stored([path], CEBR, skipped=skipped)
+    assert stored.truth["event"].to_list() == [n for n in range(50) if n != which]
+    assert len(skipped) == 1
+    np.testing.assert_array_equal(
+        stored.pixels(CEBR.views[0])[torch.tensor([0, 45])].numpy(), np.delete(images, which, 0)[[0, 45]]
+    )

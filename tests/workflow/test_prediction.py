@@ -14,7 +14,7 @@ from hitlens.datasets.transforms import Scaling
 from hitlens.detector import ReadReport
 from hitlens.detectors import get_detector
 from hitlens.errors import DataError, FileFormatError, ModelFileError, NotFoundError
-from hitlens.evaluate.predictions import read_predictions
+from hitlens.evaluate.predictions import read_predictions, write_predictions
 from hitlens.events import Events
 from hitlens.models import build_network
 from hitlens.models.preprocessing import Preprocessing, TargetScaling
@@ -22,7 +22,7 @@ from hitlens.models.trained import ModelCard, TrainedModel, save_model
 from hitlens.train import hardware
 from hitlens.workflow.data import open_writer
 from hitlens.workflow.prediction import open_model, predict_events, predicts_in_bfloat16
-from hitlens.workflow.prediction_files import predict_files
+from hitlens.workflow.prediction_files import predict_files, predict_to_file
 
 CEBR = get_detector("cebr")
 
@@ -250,3 +250,55 @@ def test_files_are_averaged_as_the_card_or_the_caller_says(
         expected = stated if asked is None else asked
         np.testing.assert_allclose(written.table[column], of_kind[expected], rtol=1e-4, atol=1e-4)
         assert written.metadata["symmetrise"] == str(expected).lower()
+
+
+def spoilt(events: Events, value: float) -> Events:
+    """Events as floats, one pixel of event 3 with this value."""
+    images = np.asarray(events.images["anode"], dtype=np.float64)
+    images[3, 4, 5] = value
+    return Events({"anode": images}, events.truth, "cebr")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+@pytest.mark.parametrize("name", ["joint", "multiplicity"])
+def test_an_answer_that_is_no_number_is_missing_and_says_why(
+    name: str, value: float, events: Events, tmp_path: Path
+) -> None:
+    predictions = predict_events(make_model(name), spoilt(events, value))
+    table = predictions.table
+    outputs = [column for head in predictions.heads for column in predictions.output_columns(head)]
+    assert all(table[column].is_null().to_list() == [n == 3 for n in range(50)] for column in outputs)
+    assert table["reason"].count() == 1
+    assert "view 'anode': pixel value" in table["reason"][3]
+    assert "(4, 5)" in table["reason"][3]
+    assert table["seen_charge"].null_count() == (value != 1e300)
+    clean = predict_events(make_model(name), events).table
+    assert "reason" not in clean.columns
+    others = [n for n in range(50) if n != 3]
+    assert table[others].select(outputs).equals(clean[others].select(outputs))
+    write_predictions(predictions, tmp_path / "p.csv")
+    assert read_predictions(tmp_path / "p.csv").table["reason"].null_count() == 49
+
+
+def test_an_overflow_in_the_network_is_missing_too(events: Events) -> None:
+    model = make_model("joint")
+    with torch.no_grad():
+        for weights in model.network.parameters():
+            weights.mul_(1e25)
+    predictions = predict_events(model, events)
+    outputs = [column for head in predictions.heads for column in predictions.output_columns(head)]
+    assert predictions.table.select(outputs).null_count().row(0) == (50,) * len(outputs)
+    assert predictions.table["reason"].str.contains("not a finite number: multiplicity, ").all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_files_with_such_a_pixel_are_refused_or_the_event_counted(
+    value: float, model_file: Path, events: Events, tmp_path: Path
+) -> None:
+    file = write(tmp_path / "bad.h5", spoilt(events, value))
+    with pytest.raises(FileFormatError, match=r"bad.h5: row 3 .*is no number"):
+        predict_files(model_file, [file], tmp_path / "out.parquet")
+    made = predict_to_file(model_file, [file], tmp_path / "out.parquet", on_bad_event="skip")
+    assert made.n_events == 49
+    assert len(made.skipped) == 1
+    assert str(made).endswith("1 bad events skipped")

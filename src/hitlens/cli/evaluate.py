@@ -41,7 +41,7 @@ def evaluate(
 
     from hitlens.cli.tables import terminal_table
     from hitlens.report.findings import findings_summary, findings_tables
-    from hitlens.report.summary import summary_table
+    from hitlens.report.summary import summary_table, task_table
     from hitlens.workflow.evaluation import evaluate_run
 
     asked = {"split": split, "cut": cut, "baselines": baselines, "baseline_events": baseline_events}
@@ -57,6 +57,8 @@ def evaluate(
         results = evaluate_run(run, files=data, again=again, progress=show, **changes)
     console = Console()
     console.print(terminal_table(summary_table(results)))
+    if any(task.n_excluded for task in results.tasks):
+        console.print(terminal_table(task_table(results)))
     if len(results.tasks) == 1:
         for found in findings_tables(results.tasks[0]):
             console.print(terminal_table(found))

@@ -66,4 +66,4 @@ def predict(
         )
     for message in made.skipped:
         typer.secho(f"skipped: {message}", fg=typer.colors.YELLOW, err=True)
-    typer.echo(f"Wrote {made.n_events} predictions of '{made.task.name}' to {made.path}.")
+    typer.echo(f"Wrote {made}.")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy import sparse
 
 from hitlens.datasets.regions import Region
@@ -73,7 +75,7 @@ def view_pixels(images: Images, view: View, region: Region | None = None) -> Pix
         region: part and coarseness of the images; None for whole ones.
 
     Raises:
-        DataError: the images do not have the view's shape.
+        DataError: the images do not have the view's shape, or hold no numbers.
 
     Examples:
         >>> view = View(name="x", shape=(2, 2), axes=("plane", "cell"), pitch_mm=(1, 1), unit="counts")
@@ -87,7 +89,7 @@ def view_pixels(images: Images, view: View, region: Region | None = None) -> Pix
                 f"View '{view.name}' must have images of shape {view.shape}. Got {images.shape[1:]}."
             )
         if region is None:
-            return torch.from_numpy(np.ascontiguousarray(images))
+            return torch.from_numpy(np.ascontiguousarray(_numbers(images, view)))
         images = sparse.csr_array(images.reshape(len(images), math.prod(view.shape)))
     if images.shape[1] != math.prod(view.shape):
         raise DataError(
@@ -95,11 +97,21 @@ def view_pixels(images: Images, view: View, region: Region | None = None) -> Pix
             f"Got {images.shape[1]}."
         )
     # torch fills in no 16- or 32-bit unsigned numbers on the CPU; the hits are few.
-    wide = {np.dtype(np.uint16): np.int32, np.dtype(np.uint32): np.int64}.get(images.data.dtype)
+    charges = _numbers(images.data, view)
+    wide = {np.dtype(np.uint16): np.int32, np.dtype(np.uint32): np.int64}.get(charges.dtype)
     return HitImages(
         torch.from_numpy(images.indptr.astype(np.int64)),
         torch.from_numpy(images.indices),
-        torch.from_numpy(images.data if wide is None else images.data.astype(wide)),
+        torch.from_numpy(charges if wide is None else charges.astype(wide)),
         view.shape,
         region,
     )
+
+
+def _numbers(values: NDArray[Any], view: View) -> NDArray[Any]:
+    """Return pixel values in a type that torch has."""
+    if values.dtype.kind not in "buif":
+        raise DataError(f"View '{view.name}' must hold real numbers. Got {values.dtype}.")
+    if values.dtype in (np.dtype(np.longdouble), np.dtype(np.uint64)):
+        return values.astype(np.float64)
+    return values.astype(values.dtype.newbyteorder("="), copy=False)

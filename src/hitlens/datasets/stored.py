@@ -20,11 +20,14 @@ from hitlens.detector import Detector, View
 from hitlens.errors import DataError
 from hitlens.events import Events, Images, concat, evaluate_condition, join_images
 from hitlens.io.native import NativeFile, open_native
+from hitlens.io.pixels import without_bad_pixels
 
 #: Events of a file that are read in one go; a block never holds events of two files.
 BLOCK = 4096
 #: Events whose truth is completed at a time.
 _TRUTH_BLOCK = 1 << 18
+#: Column of the positions in a block, while its pixels are looked at.
+_ROW = "row in the block"
 #: Files kept open while events are read.
 _OPEN_FILES = 32
 
@@ -228,7 +231,11 @@ def _all_of(wanted: NDArray[np.int64], n: int) -> bool:
 
 
 def open_stored(
-    paths: Sequence[Path], detector: Detector, columns: Sequence[str] | None = None
+    paths: Sequence[Path],
+    detector: Detector,
+    columns: Sequence[str] | None = None,
+    *,
+    skipped: list[str] | None = None,
 ) -> StoredEvents:
     """Return the events of native files, their truth read and their images left where they are.
 
@@ -236,16 +243,42 @@ def open_stored(
         paths: native files.
         detector: of all of them.
         columns: truth columns to keep; None for all. Those a file does not have are left out.
+        skipped: None refuses an event with a pixel that is no number; a list receives one message for each,
+            and the event is left out.
 
     Raises:
         NotFoundError: a file is missing.
-        FileFormatError: a file is damaged, foreign or of another detector.
+        FileFormatError: a file is damaged, foreign or of another detector, or has a bad pixel.
         DataError: a file holds no events.
     """
     files = tuple(StoredFile.of(path, detector.name) for path in paths)
     parts = [part for file in files for part in _truth_parts(file, detector, columns)]
     truth = pl.concat(parts, how="diagonal_relaxed").rechunk()
-    return StoredEvents(files, np.arange(len(truth), dtype=np.int64), truth, detector)
+    stored = StoredEvents(files, np.arange(len(truth), dtype=np.int64), truth, detector)
+    return stored.narrowed(_good_rows(stored, skipped))
+
+
+def _good_rows(stored: StoredEvents, skipped: list[str] | None) -> NDArray[np.bool_]:
+    """Return the events whose pixels are all numbers, shape (event,); only views of floats are read."""
+    good = np.ones(len(stored), dtype=bool)
+    first = 0
+    for file in stored.files:
+        with open_native(file.path, detector=stored.detector) as opened:
+            for start in range(0, file.n_events if opened.float_views else 0, BLOCK):
+                rows = slice(start, min(start + BLOCK, file.n_events))
+                truth = stored.truth[first + rows.start : first + rows.stop].with_row_index(_ROW)
+                events = Events(opened.images(rows, opened.float_views), truth, stored.detector)
+                kept = without_bad_pixels(
+                    events,
+                    file.path,
+                    first=start,
+                    key=stored.described.labels,
+                    shapes={view.name: view.shape for view in stored.described.views},
+                    skipped=skipped,
+                )
+                good[first + rows.start : first + rows.stop] = np.isin(truth[_ROW], kept.truth[_ROW])
+        first += file.n_events
+    return good
 
 
 def _truth_parts(

@@ -101,6 +101,8 @@ def summarise(events: Events, detector: Detector) -> pl.DataFrame:
 def count_seen(events: Events) -> pl.DataFrame:
     """Return the totals of every event: ``seen_hits`` (Int64) and ``seen_charge`` (Float64).
 
+    The charge of an event with a pixel that is no number is null.
+
     Args:
         events: images dense or sparse.
 
@@ -118,7 +120,8 @@ def count_seen(events: Events) -> pl.DataFrame:
             charge[rows] += np.bincount(
                 np.repeat(np.arange(len(counts)), counts), weights=values, minlength=len(counts)
             )
-    return pl.DataFrame(dict(zip(SEEN, (hits, charge), strict=True)))
+    totals = pl.DataFrame(dict(zip(SEEN, (hits, charge), strict=True)))
+    return totals.with_columns(pl.when(pl.col(SEEN[1]).is_finite()).then(pl.col(SEEN[1])))
 
 
 def _images_of(events: Events, view: View) -> Images:

@@ -34,6 +34,16 @@ def _shape(pixels: torch.Tensor) -> torch.Tensor:
     return torch.log1p(pixels / torch.where(mean > 0, mean, 1))
 
 
+def _signed_shape(pixels: torch.Tensor) -> torch.Tensor:
+    size = pixels.abs().flatten(1).double().mean(dim=1).to(pixels.dtype).view(-1, *(1,) * (pixels.ndim - 1))
+    return _mirrored(torch.log1p)(pixels / torch.where(size > 0, size, 1))
+
+
+def _mirrored(curve: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return a curve for pixels of both signs from one for those above 0: sign(x) curve(|x|)."""
+    return lambda pixels: torch.copysign(curve(pixels.abs()), pixels)
+
+
 #: Curves applied to images before shifting and stretching. sqrt makes photon noise the same everywhere;
 #: shape is the logarithm of a pixel over the mean pixel of its event: dim events look like bright ones.
 CURVES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -43,14 +53,33 @@ CURVES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "shape": _shape,
 }
 
+#: The same for pixels of both signs, as pedestals leave them when they are subtracted; equal from 0 on.
+SIGNED_CURVES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "linear": CURVES["linear"],
+    "log1p": _mirrored(torch.log1p),
+    "sqrt": _mirrored(torch.sqrt),
+    "shape": _signed_shape,
+}
+
+#: Types that hold no negative pixel; types whose whole numbers float32 would round.
+_NEVER_NEGATIVE = (torch.uint8, torch.uint16, torch.uint32, torch.bool)
+_LONG = (torch.uint32, torch.int64)
+
+#: Network input is kept within so many units of the scale: what lies far outside of what the training saw
+#: gives an answer for all that, a finite one.
+_MOST = 1e6
+
 
 class Scaling(BaseModel):
-    """One input channel of a view: ``(curve(pixel) - offset) / scale``.
+    """One input channel of a view: ``(curve(pixel / unit) - offset) / scale``.
 
     Attributes:
         curve: what is applied to the pixel values first.
         offset: in units of the curve.
         scale: in units of the curve, above 0.
+        signed: whether negative pixels are mirrored, sign(x) curve(|x|). Models written before there was a
+            choice have none: log1p is undefined there from -1 down, sqrt from 0.
+        unit: pixel value from which the logarithm compresses; 1 where pixels are counts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,10 +87,34 @@ class Scaling(BaseModel):
     curve: Curve
     offset: float
     scale: float
+    signed: bool = False
+    unit: float = 1.0
 
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
         """Return scaled pixels, float32, of the same shape."""
-        return (CURVES[self.curve](pixels.float()) - self.offset) / self.scale
+        values = (_on_curve(self, pixels) - self.offset) / self.scale
+        return values.float().clamp_(-_MOST, _MOST)
+
+    def __str__(self) -> str:
+        """Return the scaling in words.
+
+        Examples:
+            >>> print(Scaling(curve="log1p", offset=1.5, scale=0.5, signed=True, unit=0.02))
+            (sign(x) log1p(|x| / 0.02) - 1.5) / 0.5
+        """
+        unit = f" / {self.unit:.4g}" if self.unit != 1 else ""
+        curve = f"{self.curve}(x{unit})" if self.curve != "linear" else f"x{unit}"
+        if self.signed and self.curve != "linear":
+            curve = f"sign(x) {self.curve}(|x|{unit})"
+        return f"({curve} - {self.offset:.4g}) / {self.scale:.4g}"
+
+
+def _on_curve(scaling: Scaling, pixels: torch.Tensor) -> torch.Tensor:
+    mirrored = scaling.signed and pixels.dtype not in _NEVER_NEGATIVE
+    values = pixels.double() if pixels.dtype in _LONG else pixels.float()
+    if scaling.unit != 1:
+        values = values / scaling.unit
+    return (SIGNED_CURVES if mirrored else CURVES)[scaling.curve](values)
 
 
 def fit_scaling(
@@ -71,6 +124,9 @@ def fit_scaling(
     normalise: Normalise = "standard",
 ) -> Scaling:
     """Fix the constants of a scaling on the training events.
+
+    Pixels of floats that are small, as of normalised maps, are measured in their mean size before the
+    logarithm, which would compress nothing of them otherwise.
 
     Args:
         curve: a key of `CURVES`.
@@ -84,26 +140,38 @@ def fit_scaling(
 
     Examples:
         >>> fit_scaling("linear", torch.tensor([[[0, 4]], [[0, 99]]]), np.array([0]), "minmax")
-        Scaling(curve='linear', offset=0.0, scale=4.0)
+        Scaling(curve='linear', offset=0.0, scale=4.0, signed=True, unit=1.0)
     """
-    low, high, total, squares, n = np.inf, -np.inf, 0.0, 0.0, 0
+    unit = _unit_of(pixels, rows) if curve == "log1p" else 1.0
+    raw = Scaling(curve=curve, offset=0, scale=1, signed=True, unit=unit)
+    low, high, mean, squares, n = np.inf, -np.inf, 0.0, 0.0, 0
     for block in blocks_of(pixels, rows):
-        values = CURVES[curve](block.float())
+        values = _on_curve(raw, block)
         low, high = min(low, values.min().item()), max(high, values.max().item())
+        # Deviations from the block's own mean: of pixels far from 0 the squares would cancel.
         values = values.double()
-        total, squares, n = (
-            total + values.sum().item(),
-            squares + values.square().sum().item(),
-            n + values.numel(),
-        )
+        here, n_here = values.mean().item(), values.numel()
+        squares += (values - here).square().sum().item() + (here - mean) ** 2 * n * n_here / (n + n_here)
+        mean += (here - mean) * n_here / (n + n_here)
+        n += n_here
     if not high > low:
-        raise DataError(f"Every training pixel has the value {low:g}: there is nothing to learn from.")
+        value = pixels[torch.from_numpy(rows[:1])].flatten()[0].item()
+        raise DataError(f"Every training pixel has the value {value:g}: there is nothing to learn from.")
     if normalise == "full_range":
         return _full_range(curve, pixels[torch.from_numpy(rows[:1])])
-    if normalise == "minmax":
-        return Scaling(curve=curve, offset=low, scale=high - low)
-    mean = total / n
-    return Scaling(curve=curve, offset=mean, scale=float(np.sqrt(max(squares / n - mean**2, 1e-12))))
+    constants = (low, high - low) if normalise == "minmax" else (mean, float(np.sqrt(squares / n)))
+    return raw.model_copy(update={"offset": constants[0], "scale": constants[1]})
+
+
+def _unit_of(pixels: PixelSource, rows: NDArray[np.int64]) -> float:
+    """Return the mean size of the training pixels that are not 0, at most 1; 1 for whole numbers."""
+    total, n = 0.0, 0
+    for block in blocks_of(pixels, rows):
+        if not block.is_floating_point():
+            return 1.0
+        total += block.abs().double().sum().item()
+        n += int(torch.count_nonzero(block))
+    return min(1.0, total / n) if n else 1.0
 
 
 def _full_range(curve: Curve, pixels: torch.Tensor) -> Scaling:
@@ -114,7 +182,7 @@ def _full_range(curve: Curve, pixels: torch.Tensor) -> Scaling:
             f"{str(pixels.dtype).removeprefix('torch.')} and {curve}. Take minmax or standard."
         )
     low, high = CURVES[curve](torch.tensor([0.0, float(torch.iinfo(pixels.dtype).max)])).tolist()
-    return Scaling(curve=curve, offset=low, scale=high - low)
+    return Scaling(curve=curve, offset=low, scale=high - low, signed=True)
 
 
 def blocks_of(pixels: PixelSource, rows: NDArray[np.int64]) -> Iterator[torch.Tensor]:

@@ -23,6 +23,9 @@ FORMAT_VERSION = 1
 #: Values of the column ``split``; "none" is for events that are no part of a training.
 SPLITS = ("train", "validation", "test", "none")
 
+#: Column that says why an event has no answer; there where one has none.
+REASON = "reason"
+
 _NAME = "predictions"
 
 Table = TypeVar("Table", pl.DataFrame, pl.LazyFrame)
@@ -36,7 +39,8 @@ class Predictions:
     ``seen_charge``; ``true_<column>`` for each truth column that is known. For a head H that is binary:
     ``score_H`` (probability of the signal class), ``pred_H`` and ``true_H`` (class names; a truth column
     called H as well is ``true_H_code``); multiclass: ``score_H_<class>``, ``pred_H``, ``true_H``;
-    regression and sets: ``pred_<column>``, in a joint task ``H_pred_<column>``.
+    regression and sets: ``pred_<column>``, in a joint task ``H_pred_<column>``. All of these are null where
+    the model has no finite answer, and ``reason`` says why; it is there where there is such an event.
 
     Attributes:
         table: the columns above.

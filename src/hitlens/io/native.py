@@ -227,6 +227,16 @@ class NativeFile:
             }
 
     @property
+    def float_views(self) -> tuple[str, ...]:
+        """Views whose pixels are floats, which may be no numbers."""
+        nodes = {view: self._file["images"][view] for view in self.views}
+        return tuple(
+            view
+            for view, node in nodes.items()
+            if (node if isinstance(node, h5py.Dataset) else node["data"]).dtype.kind == "f"
+        )
+
+    @property
     def image_bytes(self) -> int:
         """Memory all images take once they are read, bytes."""
         total = 0
@@ -235,14 +245,16 @@ class NativeFile:
             total += sum(part.size * part.dtype.itemsize for part in parts)
         return int(total)
 
-    def blocks(self, n: int = BATCH) -> Iterator[Events]:
-        """Yield all events, at most ``n`` at a time; for files larger than memory.
+    def blocks(self, n: int = BATCH, rows: slice = slice(None)) -> Iterator[Events]:
+        """Yield events in order, at most ``n`` at a time; for files larger than memory.
 
         Args:
             n: events a block.
+            rows: which events, without a step.
         """
-        for start in range(0, len(self), n):
-            yield self.read(slice(start, start + n))
+        first, last = self._bounds(rows)
+        for start in range(first, last, n):
+            yield self.read(slice(start, min(start + n, last)))
 
     def truth(self, rows: slice = slice(None)) -> pl.DataFrame:
         """Read the truth table alone.

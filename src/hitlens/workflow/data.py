@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -95,12 +96,8 @@ def read_events(
     """
     sources = find_sources(paths, detector, layout)
     if len(sources) == 1 and sources[0].layout is None:
-        from hitlens.io.hdf5 import allows_external
-        from hitlens.io.native import read_native
-
         check_options(sources, options or {})
-        external = allows_external(options or {})
-        return sources[0].detector.complete(read_native(sources[0].path, external=external))
+        return _read_whole(sources[0], on_bad_event, report, options or {})
     blocks = iterate_events(
         paths,
         detector,
@@ -111,6 +108,27 @@ def read_events(
         report=report,
     )
     return join_blocks(blocks)
+
+
+def _read_whole(
+    source: Source, on_bad_event: OnBadEvent, report: ReadReport | None, options: Mapping[str, str]
+) -> Events:
+    """Return the events of a native file, read in one go."""
+    from hitlens.io.hdf5 import allows_external
+    from hitlens.io.native import read_native
+
+    told = report or ReadReport([])
+    n_skipped = len(told.skipped)
+    for events in source.blocks(sys.maxsize, on_bad_event, told, options):
+        _tell_skipped(len(told.skipped) - n_skipped)
+        return events
+    # A file without events has no block.
+    return source.detector.complete(read_native(source.path, external=allows_external(options)))
+
+
+def _tell_skipped(n_skipped: int) -> None:
+    if n_skipped:
+        log.warning("%d bad events skipped", n_skipped)
 
 
 def iterate_events(
@@ -148,8 +166,7 @@ def iterate_events(
     n_skipped = len(report.skipped)
     for source in sources:
         yield from source.blocks(block, on_bad_event, report, options or {})
-    if len(report.skipped) > n_skipped:
-        log.warning("%d bad events skipped", len(report.skipped) - n_skipped)
+    _tell_skipped(len(report.skipped) - n_skipped)
 
 
 def open_writer(

@@ -57,17 +57,9 @@ class EventRange:
             if self.description
             else get_detector(self.detector)
         )
-        layout = find_layout(detector, self.layout)
-        if layout is not None:
-            source = Source(self.path, detector, layout, self.label)
-            yield from source.blocks(BLOCK, self.on_bad_event, report, dict(self.options))
-            return
-        from hitlens.io.native import open_native
-
-        with open_native(self.path, detector=detector.name) as file:
-            stop = len(file) if self.stop is None else self.stop
-            for start in range(self.start, stop, BLOCK):
-                yield detector.complete(file.read(slice(start, min(start + BLOCK, stop))))
+        source = Source(self.path, detector, find_layout(detector, self.layout), self.label)
+        rows = slice(self.start, self.stop)
+        yield from source.blocks(BLOCK, self.on_bad_event, report, dict(self.options), rows)
 
 
 def event_ranges(

@@ -39,11 +39,13 @@ class PartRecord:
         n_events: events in it; a part without any has no file.
         skipped: one message a bad event that was left out.
         odd: one message an oddity of events that are in it.
+        n_unanswered: events in it for which there is no answer.
     """
 
     n_events: int
     skipped: tuple[str, ...] = ()
     odd: tuple[str, ...] = ()
+    n_unanswered: int = 0
 
 
 #: Makes a part: what to do, file to write -> record. A function of a module, so that workers find it.

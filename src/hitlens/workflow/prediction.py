@@ -16,8 +16,9 @@ from hitlens.datasets.targets import encode_target
 from hitlens.detector import Detector, Task
 from hitlens.detectors import get_detector, read_detector
 from hitlens.errors import SelectionError
-from hitlens.evaluate.predictions import Predictions, truth_column, value_column
+from hitlens.evaluate.predictions import REASON, Predictions, truth_column, value_column
 from hitlens.events import Events
+from hitlens.io.pixels import bad_pixels
 from hitlens.models.trained import TrainedModel, load_model, read_card
 from hitlens.train.hardware import has_bfloat16
 
@@ -48,6 +49,9 @@ def predict_events(
     outputs: Mapping[str, NDArray[Any]] | None = None,
 ) -> Predictions:
     """Return the predictions of a model for every event, in order.
+
+    An event whose answer is not a number has none: null, and the column `reason` says why. The column is
+    there where there is such an event.
 
     Args:
         model: a trained model.
@@ -90,15 +94,51 @@ def _columns(
     columns += count_seen(events).get_columns()
     known = [c.name for c in detector.truth if c.role == "truth" and c.name in truth.columns]
     columns += [truth[name].rename(truth_column(heads, name)) for name in known]
+    unseen = _bad_events(events)
+    seen = ~np.isin(np.arange(len(truth)), list(unseen))
+    answered = {head.name: seen & np.isfinite(answers[head.name]).all(axis=1) for head in heads}
     for head in heads:
-        columns += _head_columns(truth, task, head, answers[head.name])
+        columns += _head_columns(truth, task, head, answers[head.name], pl.Series(answered[head.name]))
+    if not all(good.all() for good in answered.values()):
+        columns.append(_reasons(answered, unseen))
     return pl.DataFrame(columns)
 
 
-def _head_columns(truth: pl.DataFrame, task: Task, head: Task, answer: NDArray[Any]) -> list[pl.Series]:
+def _bad_events(events: Events) -> dict[int, str]:
+    """Return which events have a pixel that is no number, and where."""
+    found: dict[int, str] = {}
+    for view, images in events.images.items():
+        for fault in bad_pixels(images):
+            found.setdefault(fault.event, f"view '{view}': {fault.problem} (at {fault.pixel})")
+    return found
+
+
+def _reasons(answered: Mapping[str, NDArray[np.bool_]], unseen: Mapping[int, str]) -> pl.Series:
+    """Return for each event why it has no answer; null where it has one."""
+    table = pl.DataFrame({name: ~good for name, good in answered.items()})
+    names = pl.concat_str(
+        [pl.when(name).then(pl.lit(name)) for name in table.columns], separator=", ", ignore_nulls=True
+    )
+    words = pl.lit("the answer of the network is not a finite number: ") + names
+    reasons = table.select(pl.when(pl.any_horizontal(pl.all())).then(words)).to_series().to_list()
+    for event, problem in unseen.items():
+        reasons[event] = problem
+    return pl.Series(REASON, reasons, dtype=pl.String)
+
+
+def _only_where(answered: pl.Series, values: pl.Series) -> pl.Series:
+    if answered.all():
+        return values
+    return pl.select(pl.when(answered).then(values).alias(values.name)).to_series()
+
+
+def _head_columns(
+    truth: pl.DataFrame, task: Task, head: Task, answer: NDArray[Any], answered: pl.Series
+) -> list[pl.Series]:
     if not head.is_classification:
         named = zip(head.target_columns, answer.T, strict=True)
-        return [pl.Series(value_column(task, head, column), values) for column, values in named]
+        columns = [pl.Series(value_column(task, head, column), values) for column, values in named]
+        return [_only_where(answered, column) for column in columns]
     names = np.array(head.class_names)
     if head.kind == "binary":
         scores = [pl.Series(f"score_{head.name}", answer[:, 0])]
@@ -108,7 +148,7 @@ def _head_columns(truth: pl.DataFrame, task: Task, head: Task, answer: NDArray[A
             pl.Series(f"score_{head.name}_{name}", answer[:, i]) for i, name in enumerate(head.class_names)
         ]
         called = answer.argmax(axis=1)
-    columns = [*scores, pl.Series(f"pred_{head.name}", names[called])]
+    columns = [_only_where(answered, one) for one in (*scores, pl.Series(f"pred_{head.name}", names[called]))]
     try:
         target = encode_target(truth, head)
     except SelectionError:  # events without truth

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from hitlens.detector import ReadReport, Task
 from hitlens.errors import RunError
 from hitlens.evaluate.predictions import (
+    REASON,
     Predictions,
     check_predictions_name,
     join_predictions,
@@ -46,6 +47,7 @@ class PredictedFile:
         task: what was predicted.
         skipped: one message a bad event that was left out.
         odd: one message an oddity of events that were predicted.
+        n_unanswered: events for which there is no answer; the column `reason` says why.
     """
 
     path: Path
@@ -53,6 +55,14 @@ class PredictedFile:
     task: Task
     skipped: tuple[str, ...]
     odd: tuple[str, ...]
+    n_unanswered: int = 0
+
+    def __str__(self) -> str:
+        """Return what was written in one line."""
+        text = f"{self.n_events} predictions of '{self.task.name}' to {self.path}"
+        if self.n_unanswered:
+            text += f"; {self.n_unanswered:,} events have no answer, column '{REASON}' says why"
+        return f"{text}; {len(self.skipped):,} bad events skipped" if self.skipped else text
 
 
 @dataclass(frozen=True)
@@ -226,7 +236,8 @@ def predict_part(work: PredictedRange, path: Path) -> PartRecord:
     tables = [predict_events(model, block).table for block in work.events.blocks(report)]
     if tables:
         pl.concat(tables, how="diagonal_relaxed").write_parquet(path)
-    return PartRecord(sum(map(len, tables)), tuple(report.skipped), tuple(report.odd))
+    n_unanswered = sum(table[REASON].count() for table in tables if REASON in table.columns)
+    return PartRecord(sum(map(len, tables)), tuple(report.skipped), tuple(report.odd), n_unanswered)
 
 
 @lru_cache(maxsize=1)
@@ -258,7 +269,8 @@ def _join(parts: Parts, model: TrainedModel, model_path: Path, output: Path) -> 
         log.warning("%d bad events skipped", len(skipped))
     odd = tuple(message for record in parts.records for message in record.odd)
     n_events = sum(record.n_events for record in parts.records)
-    return PredictedFile(output, n_events, model.card.task, skipped, odd)
+    n_unanswered = sum(record.n_unanswered for record in parts.records)
+    return PredictedFile(output, n_events, model.card.task, skipped, odd, n_unanswered)
 
 
 def _settings(

@@ -13,6 +13,7 @@ from hitlens.detector import Detector, Layout, ReadReport
 from hitlens.detectors import DETECTORS, get_detector, read_detector
 from hitlens.errors import ConfigError, DataError, FileFormatError, NotFoundError, choose_from
 from hitlens.events import Events
+from hitlens.io.pixels import without_bad_pixels
 
 #: Name of the layout that every detector has.
 NATIVE = "native"
@@ -40,23 +41,48 @@ class Source:
     label: str
 
     def blocks(
-        self, block: int, on_bad_event: str, report: ReadReport, options: Mapping[str, str]
+        self,
+        block: int,
+        on_bad_event: str,
+        report: ReadReport,
+        options: Mapping[str, str],
+        rows: slice = slice(None),
     ) -> Iterator[Events]:
-        """Yield the events of this file.
+        """Yield the events of this file, all their pixels numbers.
 
         Args:
             block: most events a block.
             on_bad_event: "raise" or "skip".
             report: receives what was skipped.
             options: options of any layout; those this one does not have are left out.
+            rows: which events; only native files are read in part.
+
+        Raises:
+            FileFormatError: the file is damaged, or has a bad event.
         """
+        first = rows.start or 0
+        skipped = report.skipped if on_bad_event == "skip" else None
+        for events in self._all_blocks(block, on_bad_event, report, options, rows):
+            yield without_bad_pixels(
+                events,
+                self.path,
+                first=first,
+                key=self.detector.labels,
+                shapes={view.name: view.shape for view in self.detector.views},
+                skipped=skipped,
+            )
+            first += len(events)
+
+    def _all_blocks(
+        self, block: int, on_bad_event: str, report: ReadReport, options: Mapping[str, str], rows: slice
+    ) -> Iterator[Events]:
         if self.layout is None:
             from hitlens.io.hdf5 import allows_external
             from hitlens.io.native import open_native
 
             external = allows_external(options)
             with open_native(self.path, detector=self.detector.name, external=external) as file:
-                yield from map(self.detector.complete, file.blocks(block))
+                yield from map(self.detector.complete, file.blocks(block, rows))
             return
         own = {name: value for name, value in options.items() if name in (self.layout.options or {})}
         for events in self.layout.read(self.path, block, on_bad_event, report, own):

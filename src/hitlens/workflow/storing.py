@@ -58,7 +58,8 @@ def open_events(
         raise ConfigError(f"Native files, which are streamed, have no options. Got {sorted(data.options)}.")
     if len({file.resolve() for file in files}) < len(files):
         raise ConfigError("data.files: a file is given twice, so its events would be counted twice.")
-    return open_stored(files, detector, None if columns is None else sorted(set(columns)))
+    skipped = None if data.on_bad_event == "raise" else (report or ReadReport([])).skipped
+    return open_stored(files, detector, None if columns is None else sorted(set(columns)), skipped=skipped)
 
 
 def chosen_events(

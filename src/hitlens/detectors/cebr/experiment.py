@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hitlens.detectors.cebr.columns import EXPERIMENT
 from hitlens.detectors.cebr.truth import SHAPE, truth_table
 from hitlens.events import Events
+from hitlens.io.pixels import does_not_fit
 from hitlens.io.text import Problem, Rows, TableFormat, read_rows
 
 N_PIXELS = 256
@@ -66,4 +67,9 @@ def _faults(values: NDArray[np.float64], names: list[str]) -> list[tuple[int, in
     for row in np.flatnonzero(negative.any(axis=1)).tolist():
         pixel = int(np.argmax(negative[row]))
         faults.append((row, len(names) + pixel, f"a pixel must not be negative. Got {pixels[row, pixel]:g}."))
+    beyond = does_not_fit(pixels, "float32")
+    for row in np.flatnonzero(beyond.any(axis=1)).tolist():
+        pixel = int(np.argmax(beyond[row]))
+        words = f"a pixel must be a number that float32 holds. Got {pixels[row, pixel]:g}."
+        faults.append((row, len(names) + pixel, words))
     return faults

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hitlens.detectors.cebr.columns import TRACES
 from hitlens.detectors.cebr.truth import truth_table
 from hitlens.events import Events
+from hitlens.io.pixels import does_not_fit
 from hitlens.io.text import Problem, Rows, TableFormat, read_rows
 
 N_SAMPLES = 200
@@ -81,7 +82,15 @@ def _check(rows: Rows) -> list[Problem]:
         (n_samples != N_SAMPLES, 1, f"the number of samples must be {N_SAMPLES}"),
         ((n_pulses == 1) != (second == 0), 7, "amplitude 2 must be 0 for one pulse and only then"),
     )
+    beyond = does_not_fit(rows.values[:, N_HEAD:], "float32")
     return [
+        Problem(
+            row,
+            N_HEAD + sample + 1,
+            f"float32 must hold a sample. Got {rows.values[row, N_HEAD + sample]:g}.",
+        )
+        for row, sample in np.argwhere(beyond).tolist()
+    ] + [
         Problem(row, column + 1, f"{words}. Got {rows.values[row, column]:g}.")
         for wrong, column, words in tests
         for row in np.flatnonzero(wrong).tolist()

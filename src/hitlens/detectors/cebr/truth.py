@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hitlens.errors import DataError
 from hitlens.events import Events
+from hitlens.io.pixels import does_not_fit
 
 #: Columns of the six numbers, in the order of the files.
 VALUES = ("energy_1_mev", "x_1_px", "y_1_px", "energy_2_mev", "x_2_px", "y_2_px")
@@ -159,6 +160,4 @@ def bad_counts(pixels: NDArray[np.generic]) -> NDArray[np.bool_]:
         >>> bad_counts(np.array([0, 2.5, -1, np.nan, 65535])).tolist()
         [False, True, True, True, False]
     """
-    numbers = pixels.astype(np.float64)
-    good: NDArray[np.bool_] = (numbers >= 0) & (numbers <= MAX_COUNT) & (numbers == np.floor(numbers))
-    return ~good
+    return does_not_fit(pixels, "uint16")

@@ -17,6 +17,7 @@ from hitlens.detectors.from_yaml.truth import TruthReader
 from hitlens.errors import FileFormatError, HitlensError
 from hitlens.events import Events
 from hitlens.io.columns import KINDS, Columns, has_signature, open_columns
+from hitlens.io.pixels import ADVICE
 
 log = logging.getLogger(__name__)
 
@@ -157,11 +158,12 @@ def _block(
     for number, view in enumerate(description.views):
         for fault in found[view.name][1]:
             place = places.where(("views", number, fault.about))
+            place = f"at {fault.pixel}; {place}" if fault.pixel else place
             problems.setdefault(
                 fault.event, f"event {start + fault.event}, view '{view.name}': {fault.problem} ({place})"
             )
     if problems and on_bad_event == "raise":
-        raise FileFormatError(problems[min(problems)] + ".", path=path)
+        raise FileFormatError(f"{problems[min(problems)]}. {ADVICE}", path=path)
     report.skipped.extend(f"{path}: {problems[event]}" for event in sorted(problems))
     events = Events(
         {name: pair[0] for name, pair in found.items()}, truth.read(start, stop), description.name
