@@ -296,7 +296,7 @@ def test_other_files_are_refused(folder: Path, data: Path, make_cebr: Callable[.
     whole = data.read_bytes()
     try:
         write(data, make_cebr(N, 5))
-        with pytest.raises(DataError, match="not those the folds"):
+        with pytest.raises(DataError, match="changed or made again"):
             compare_folds(folder)
     finally:
         data.write_bytes(whole)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,14 @@ import pytest
 from hitlens.detector import Baseline, Task
 from hitlens.detectors.cebr import DETECTOR
 from hitlens.errors import ConfigError, DataError, NotFoundError, RunError
-from hitlens.evaluate.results import read_results
+from hitlens.evaluate.results import Reading, read_results, write_results
 from hitlens.events import Events
-from hitlens.workflow import evaluation, reporting
+from hitlens.report.page import reading_warnings
+from hitlens.workflow import evaluation, reporting, runs
 from hitlens.workflow.evaluation import evaluate_run
+from hitlens.workflow.event_files import file_records
+from hitlens.workflow.listing import list_runs
+from hitlens.workflow.origins import readings_of, written_checksums
 from hitlens.workflow.reporting import write_report
 
 
@@ -123,18 +128,165 @@ def test_constants_come_from_training_events_where_they_are_known(make_run, undr
     assert "training split" in again
 
 
-def test_without_event_files_the_numbers_stand(make_run, undrawn, caplog) -> None:
+def test_missing_event_files_stop_the_evaluation_before_it_reads(make_run, undrawn) -> None:
     folder = make_run("multiplicity", 120)
     moved = (folder.parent / "made.h5").rename(folder.parent / "moved.h5")
-    with caplog.at_level(logging.WARNING):
-        results = evaluate_run(folder)
-    assert "no gallery" in caplog.text
-    assert results.galleries == ()
-    assert [one.name for one in results.head("multiplicity").baselines] == ["constant"]
-    results = evaluate_run(folder, again=True, files=[moved])
-    assert len(results.galleries) >= 3
+    with pytest.raises(NotFoundError, match=r"'made\.h5' of the run .* is missing .* --data FILE"):
+        evaluate_run(folder)
+    assert readings_of(folder) == ()
+    assert not (folder / "metrics.json").exists()
+    assert len(evaluate_run(folder, files=[moved]).galleries) >= 3
     with pytest.raises(NotFoundError):
         evaluate_run(folder, again=True, files=[folder / "nowhere.h5"])
+
+
+def test_numbers_without_event_files_are_asked_for(make_run, undrawn) -> None:
+    folder = make_run("multiplicity", 120)
+    (folder.parent / "made.h5").unlink()
+    results = evaluate_run(folder, without_events=True)
+    assert results.galleries == ()
+    assert [one.name for one in results.head("multiplicity").baselines] == ["constant"]
+    assert "as asked" in results.data["at evaluation"]
+
+
+def note_checksums(folder: Path) -> None:
+    """Complete a made run as a training would: checksums of events, model and predictions."""
+    data = folder.parent / "made.h5"
+    (folder / "model.safetensors").write_bytes(b"a model")
+    record = runs.read_provenance(folder)
+    sha256 = runs.file_checksums([data])
+    record["data"] |= {"sha256": sha256, "places": file_records([data], folder, sha256)}
+    runs.write_provenance(folder, record | {"written": written_checksums(folder)})
+
+
+def train_again(folder: Path, status: str = "finished") -> None:
+    """Give a run another model, as a training that is resumed does."""
+    (folder / "model.safetensors").write_bytes(b"another model")
+    record = runs.read_provenance(folder)
+    kept = {name: value for name, value in record.items() if name not in ("evaluation", "evaluated")}
+    runs.write_provenance(folder, kept | {"written": written_checksums(folder), "status": status})
+
+
+def test_events_made_again_under_their_name_are_refused(make_run, make_cebr, undrawn) -> None:
+    from hitlens.io.native_writer import NativeWriter
+
+    folder = make_run("multiplicity", 120)
+    note_checksums(folder)
+    with NativeWriter(folder.parent / "made.h5", "cebr") as writer:
+        writer.write(make_cebr(120, seed=2))
+    with pytest.raises(DataError, match="changed or made again"):
+        evaluate_run(folder)
+    assert readings_of(folder) == ()
+
+
+@pytest.mark.parametrize("name", ["predictions.parquet", "model.safetensors"])
+def test_what_the_training_wrote_is_compared(make_run, undrawn, name: str) -> None:
+    folder = make_run("multiplicity", 120)
+    note_checksums(folder)
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(RunError, match=rf"{name} is not what the training wrote"):
+        evaluate_run(folder)
+    assert readings_of(folder) == ()
+
+
+def test_an_interrupted_run_is_evaluated_when_asked_and_said_so(make_run) -> None:
+    folder = make_run("multiplicity", 120, baselines=False)
+    note_checksums(folder)
+    train_again(folder, status="interrupted")
+    with pytest.raises(RunError, match="--interrupted"):
+        evaluate_run(folder)
+    evaluate_run(folder, interrupted=True)
+    assert "interrupted" in read_results(folder / "metrics.json").data["training"]
+    assert "best epoch so far" in (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_numbers_of_an_earlier_model_are_set_aside_and_its_reading_is_listed(make_run, undrawn) -> None:
+    folder = make_run("multiplicity", 120, baselines=False)
+    note_checksums(folder)
+    first = evaluate_run(folder)
+    train_again(folder)
+    with pytest.raises(RunError, match="of another model than it holds now"):
+        write_report(folder)
+    assert read_results(folder / "outdated" / "1" / "metrics.json") == first
+    assert not (folder / "metrics.json").exists()
+    assert list_runs([folder])["run"].to_list() == [str(folder)]
+    second = evaluate_run(folder)
+    assert [one.model for one in second.readings] == [
+        first.made_from["model.safetensors"],
+        second.made_from["model.safetensors"],
+    ]
+    assert "an earlier model" in reading_warnings(second)[0]
+    with pytest.raises(RunError, match="--again"):
+        evaluate_run(folder)
+
+
+def test_lists_of_runs_leave_out_numbers_of_another_model(make_run, undrawn) -> None:
+    folder = make_run("multiplicity", 120, baselines=False)
+    note_checksums(folder)
+    evaluate_run(folder)
+    assert "test.accuracy" in list_runs([folder]).columns
+    train_again(folder)
+    assert "test.accuracy" not in list_runs([folder]).columns
+
+
+def test_results_of_version_0_1_0_are_told_by_their_time(make_run, undrawn) -> None:
+    folder = make_run("multiplicity", 120, baselines=False)
+    results = evaluate_run(folder)
+    old = replace(results, made_from={}, readings=(Reading("2026-01-02T00:00:00+00:00", "test", 0.5),))
+    write_results(old, folder / "metrics.json")
+    record = {k: v for k, v in runs.read_provenance(folder).items() if k not in ("readings", "evaluated")}
+    runs.write_provenance(folder, record | {"finished": "2026-01-01T00:00:00+00:00"})
+    with pytest.raises(RunError, match="--again"):
+        evaluate_run(folder)
+    runs.write_provenance(folder, record | {"finished": "2026-01-03T00:00:00+00:00"})
+    assert len(evaluate_run(folder).readings) == 2
+    assert (folder / "outdated" / "1" / "metrics.json").is_file()
+
+
+@pytest.mark.parametrize("last_done", ["evaluate", "write_results", "write_run_report", "note_readings"])
+def test_an_evaluation_that_was_killed_is_finished_as_the_same_reading(
+    make_run, undrawn, monkeypatch: pytest.MonkeyPatch, last_done: str
+) -> None:
+    folder = make_run("multiplicity", 120, baselines=False)
+    note_checksums(folder)
+    kill_after(monkeypatch, last_done)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_run(folder)
+    [begun] = readings_of(folder)
+    monkeypatch.undo()
+    monkeypatch.setattr(evaluation, "draw_gallery", lambda gallery, view: None)
+    monkeypatch.setattr(evaluation, "figure_to_bytes", lambda figure, file_format, dpi: b"")
+    monkeypatch.setattr(reporting, "render_report", lambda content: ("", ()))
+    with pytest.raises(RunError, match=r"--cut 0\.5"):
+        evaluate_run(folder, cut=0.7)
+    [done] = evaluate_run(folder).readings
+    assert (done.when, done.finished) == (begun.when, True)
+    with pytest.raises(RunError, match="was evaluated before"):
+        evaluate_run(folder)
+
+
+def kill_after(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """End an evaluation right after one of its steps."""
+    step = getattr(evaluation, name)
+
+    def step_and_die(*args, **kwargs):
+        step(*args, **kwargs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluation, name, step_and_die)
+
+
+def test_a_report_says_which_galleries_it_lacks(make_run, caplog) -> None:
+    folder = make_run("multiplicity", 120, baselines=False)
+    results = evaluate_run(folder)
+    name = results.galleries[0].name
+    (folder / "figures" / f"{name}.png").write_bytes(b"another picture")
+    with caplog.at_level(logging.WARNING):
+        page = write_report(folder).read_text(encoding="utf-8")
+    assert f"lacks 1 of {len(results.galleries)} galleries" in caplog.text
+    assert "galleries left out" in page
 
 
 def test_other_files_than_the_runs_are_refused(make_run, make_cebr, tmp_path: Path) -> None:

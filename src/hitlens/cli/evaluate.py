@@ -33,6 +33,14 @@ def evaluate(
         bool,
         typer.Option("--again", help="Evaluate a split that was evaluated before; the report will say so."),
     ] = False,
+    interrupted: Annotated[
+        bool,
+        typer.Option("--interrupted", help="Evaluate the model of a training that was interrupted."),
+    ] = False,
+    numbers_only: Annotated[
+        bool,
+        typer.Option("--numbers-only", help="Do without the event files: no baselines and no gallery."),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress bar.")] = False,
 ) -> None:
     """Evaluate a run: every number with its interval, beside baselines, and a report of one page."""
@@ -54,7 +62,15 @@ def evaluate(
                 tasks[words] = bar.add_task(words, total=total)
             bar.update(tasks[words], completed=done)
 
-        results = evaluate_run(run, files=data, again=again, progress=show, **changes)
+        results = evaluate_run(
+            run,
+            files=data,
+            again=again,
+            interrupted=interrupted,
+            without_events=numbers_only,
+            progress=show,
+            **changes,
+        )
     console = Console()
     console.print(terminal_table(summary_table(results)))
     if any(task.n_excluded for task in results.tasks):

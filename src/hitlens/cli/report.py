@@ -1,4 +1,4 @@
-"""``hitlens report``: the page of evaluated runs, studies or searches, written again."""
+"""``hitlens report``: the page of evaluated runs, studies, searches or cross-validations, written again."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import typer
 
 
 def report(
-    runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Folders of evaluated runs, studies or searches.")
-    ],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of these.")],
 ) -> None:
-    """Write the page of evaluated runs, studies or searches again; nothing is evaluated."""
+    """Write the pages of runs, studies, searches or cross-validations again; nothing is evaluated."""
     from hitlens.workflow.pages import write_page
 
     for run in runs:

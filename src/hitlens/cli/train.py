@@ -77,10 +77,14 @@ def train(
         f"Best epoch {result.best_epoch + 1}: "
         f"{result.monitor} {result.best_score:.5g} ({result.precision})."
     )
-    typer.echo(f"Model: {folder / 'model.safetensors'}. Next: hitlens evaluate {folder}")
     if result.interrupted:
-        typer.echo("The model is the best so far; --resume continues the training.")
+        typer.echo(
+            f"Model: {folder / 'model.safetensors'}, the best so far. Next: --resume continues the training. "
+            f"'hitlens evaluate {folder} --interrupted' reads the test split with this model, and the one "
+            "you get after --resume will be another."
+        )
         raise typer.Exit(130)
+    typer.echo(f"Model: {folder / 'model.safetensors'}. Next: hitlens evaluate {folder}")
 
 
 def _with_seeds(config: Recipe, seeds: str, together: int) -> StudyConfig:

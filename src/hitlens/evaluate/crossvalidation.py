@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +95,7 @@ class CrossValidation:
         n_parameters: of the network.
         machine: what computed it, by name.
         settings: all settings, as YAML.
+        made_from: sha256 of each fold's model, by its folder; empty in older results.
     """
 
     title: str
@@ -112,6 +113,7 @@ class CrossValidation:
     n_parameters: int
     machine: Mapping[str, str]
     settings: str
+    made_from: Mapping[str, str] = field(default_factory=dict)
 
     def head(self, name: str) -> CrossValidatedHead:
         """Return the results of one head.

@@ -52,9 +52,7 @@ def evaluate(
     chosen = predictions.split(config.split)
     counts = predictions.table["split"].value_counts()
     by_split = dict(zip(counts["split"].to_list(), counts["count"].to_list(), strict=True))
-    if not len(chosen):
-        there = ", ".join(f"{name} ({by_split[name]})" for name in SPLITS if name in by_split) or "none"
-        raise DataError(f"No events of the {config.split} split in these predictions. There are: {there}.")
+    check_split(predictions, config.split)
     truth = chosen.truth()
     known, source = training_truth(predictions, training)
     context = Context(
@@ -69,7 +67,7 @@ def evaluate(
         validation=predictions.split("validation") if config.split == "test" else None,
     )
     metadata = describe_metadata(truth, detector, context.binned) if config.metadata else ()
-    now = Reading(datetime.now(UTC).isoformat(timespec="seconds"), config.split, config.cut)
+    now = Reading(datetime.now(UTC).isoformat(timespec="milliseconds"), config.split, config.cut)
     return Results(
         detector=predictions.detector,
         task=predictions.task.name,
@@ -83,6 +81,22 @@ def evaluate(
         readings=(*readings, now),
         data=dict(data or {}),
     )
+
+
+def check_split(predictions: Predictions, split: str) -> None:
+    """Refuse a split without events.
+
+    Args:
+        predictions: of a model.
+        split: name of the split.
+
+    Raises:
+        DataError: naming those there are.
+    """
+    if not (predictions.table["split"] == split).any():
+        counts = dict(predictions.table["split"].value_counts().iter_rows())
+        there = ", ".join(f"{name} ({counts[name]})" for name in SPLITS if name in counts) or "none"
+        raise DataError(f"No events of the {split} split in these predictions. There are: {there}.")
 
 
 def _evaluate_head(head: Task, context: Context, metadata: Sequence[Metadata]) -> TaskResult:

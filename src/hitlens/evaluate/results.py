@@ -269,12 +269,14 @@ class Picture:
         title: what the events have in common.
         caption: how many there are, and how they were chosen.
         alt: the picture in words.
+        sha256: of the file; empty in older results.
     """
 
     name: str
     title: str
     caption: str
     alt: str
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -286,12 +288,16 @@ class Reading:
         split: name of the split.
         cut: score from which an event was called signal.
         by: what read it, "evaluate" or "study".
+        model: sha256 of the model that was read with; empty in older records.
+        finished: whether its numbers and its page were written.
     """
 
     when: str
     split: str
     cut: float
     by: str = "evaluate"
+    model: str = ""
+    finished: bool = True
 
 
 @dataclass(frozen=True)
@@ -311,6 +317,7 @@ class Results:
         readings: every time a split of this run was evaluated, this one last.
         data: facts about the events by name, for the report: files, counts.
         galleries: pictures of single events.
+        made_from: sha256 of the model and of the predictions, by file name; empty in older results.
     """
 
     detector: str
@@ -325,6 +332,7 @@ class Results:
     readings: tuple[Reading, ...] = ()
     data: Mapping[str, str] = field(default_factory=dict)
     galleries: tuple[Picture, ...] = ()
+    made_from: Mapping[str, str] = field(default_factory=dict)
 
     def head(self, name: str) -> TaskResult:
         """Return the results of one head.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -124,6 +124,7 @@ class StudyResults:
         settings: all that the variants share, as YAML.
         split: events the variants are compared on.
         readings: every time a variant was evaluated on that split, by this study or alone.
+        made_from: sha256 of each variant's model, by its folder; empty in older results.
     """
 
     title: str
@@ -142,6 +143,7 @@ class StudyResults:
     settings: str
     split: str = "validation"
     readings: tuple[Reading, ...] = ()
+    made_from: Mapping[str, str] = field(default_factory=dict)
 
 
 def evaluate_variants(

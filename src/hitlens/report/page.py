@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from hitlens.detector import Detector
-from hitlens.evaluate.results import Results, TaskResult
+from hitlens.evaluate.results import Reading, Results, TaskResult
 from hitlens.report.drawn import DrawnFigure, all_figures
 from hitlens.report.findings import NOTES, findings_tables
 from hitlens.report.gallery import Gallery
@@ -156,6 +156,8 @@ def reading_warnings(results: Results) -> list[str]:
         'These numbers are from the validation split, o'
     """
     warnings = []
+    if training := results.data.get("training"):
+        warnings.append(f"The training was {training}; --resume would change these numbers.")
     if results.split in ("validation", "train"):
         use = "the epoch was chosen" if results.split == "validation" else "the model was trained"
         warnings.append(
@@ -164,12 +166,17 @@ def reading_warnings(results: Results) -> list[str]:
         )
     readings = [reading for reading in results.readings if reading.split == "test"]
     if len(readings) > 1:
-        listed = ", ".join(f"{one.when[:16].replace('T', ' ')} (cut {one.cut:g})" for one in readings)
+        listed = ", ".join(_reading_words(one, readings[-1]) for one in readings)
         warnings.append(
             f"The test split was evaluated {len(readings)} times: {listed}. A choice made between these "
             "readings makes the last one too good."
         )
     return warnings
+
+
+def _reading_words(one: Reading, last: Reading) -> str:
+    earlier = ", an earlier model" if one.model != last.model and last.model and one.model else ""
+    return f"{one.when[:16].replace('T', ' ')} (cut {one.cut:g}{earlier})"
 
 
 def _data_facts(results: Results) -> list[Table]:

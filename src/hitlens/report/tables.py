@@ -268,7 +268,9 @@ def provenance_table(provenance: Mapping[str, Any]) -> Table:
         >>> [[cell.text for cell in row] for row in provenance_table({"data": {"files": ["a", "b"]}}).rows]
         [['data.files', 'a, b']]
     """
-    rows = [[name, text] for name, text in _flat("", provenance)]
+    # What the page itself shows is not repeated: its numbers, and who read the split when.
+    record = {name: value for name, value in provenance.items() if name not in ("readings", "evaluation")}
+    rows = [[name, text] for name, text in _flat("", record)]
     return table("How this run came about", ["", "value"], rows, numeric=99)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -152,6 +152,7 @@ class TuneResults:
         machine: what computed the first trial, by name.
         settings: all that the trials share, as YAML.
         seconds: of training, all trials together.
+        made_from: sha256 of each trial's model, by its folder; empty in older results.
     """
 
     title: str
@@ -178,6 +179,7 @@ class TuneResults:
     machine: Mapping[str, str]
     settings: str
     seconds: float
+    made_from: Mapping[str, str] = field(default_factory=dict)
 
 
 _ADAPTER: TypeAdapter[TuneResults] = TypeAdapter(TuneResults)

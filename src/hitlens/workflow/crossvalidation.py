@@ -19,9 +19,14 @@ from hitlens.detector import Detector
 from hitlens.detectors import get_detector
 from hitlens.errors import ConfigError, DataError, RunError
 from hitlens.evaluate.baselines import BaselineColumns
-from hitlens.evaluate.crossvalidation import CrossValidation, evaluate_folds, write_cross_validation
+from hitlens.evaluate.crossvalidation import (
+    CrossValidation,
+    evaluate_folds,
+    read_cross_validation,
+    write_cross_validation,
+)
 from hitlens.evaluate.learned import LEARNERS
-from hitlens.evaluate.predictions import Predictions, read_predictions, write_predictions
+from hitlens.evaluate.predictions import Predictions, write_predictions
 from hitlens.events import EventSource
 from hitlens.io.atomic import remove, written_whole
 from hitlens.report.crossvalidation_page import render_cross_validation
@@ -31,9 +36,10 @@ from hitlens.workflow import runs
 from hitlens.workflow.baselines import run_baselines, training_rows
 from hitlens.workflow.evaluation import copies_fact
 from hitlens.workflow.folders import check_folder
+from hitlens.workflow.origins import check_models, models_of, read_run_predictions
 from hitlens.workflow.pool import open_pool
 from hitlens.workflow.preparing import split_run
-from hitlens.workflow.run_events import match_events, read_data, read_run_config
+from hitlens.workflow.run_events import locate_run_files, match_events, read_data, read_run_config
 from hitlens.workflow.training import train
 
 log = logging.getLogger(__name__)
@@ -147,13 +153,15 @@ def compare_folds(folder: Path) -> Path:
     """
     config = read_cv_config(folder)
     records = _records(config, folder)
+    first_fold = next(iter(records))
+    files = locate_run_files(first_fold, read_run_config(first_fold))
     # Of a detector described in YAML the folds keep a copy.
-    detector = get_detector(read_run_config(next(iter(records))).detector)
-    events = read_data(config.run.data, detector)
+    detector = get_detector(read_run_config(first_fold).detector)
+    events = read_data(config.run.data, detector, files)
     folds, repeats, beside = [], [], []
     for repeat in range(config.repeats):
         mine = [path for number, _, path in config.folders(folder) if number == repeat]
-        held_out = [read_predictions(path / runs.PREDICTIONS) for path in mine]
+        held_out = [read_run_predictions(path) for path in mine]
         others = [
             _baselines(path, one, events, detector, records[path])
             for path, one in zip(mine, held_out, strict=True)
@@ -166,8 +174,23 @@ def compare_folds(folder: Path) -> Path:
     together = repeats[0].with_table(pl.concat([one.table for one in repeats]))
     write_predictions(together, folder / runs.PREDICTIONS)
     first = replace(first, data=_facts(records))
-    found = _result(config, records, heads=heads, first=first)
+    found = _result(config, folder, records, heads=heads, first=first)
     write_cross_validation(found, folder / RESULTS)
+    return write_whole(folder / PAGE, render_cross_validation(found, detector))
+
+
+def write_cv_page(folder: Path) -> Path:
+    """Write cv.html of a cross-validation again, from cv.json; return its path.
+
+    Raises:
+        RunError: a fold was trained again since.
+        NotFoundError: the cross-validation is not over.
+    """
+    read_cv_config(folder)
+    found = read_cross_validation(folder / RESULTS)
+    check_models(folder, found.made_from, (RESULTS, PAGE), "hitlens crossvalidate --resume")
+    first_fold = next(iter(found.made_from), "repeat1/fold1")
+    detector = get_detector(read_run_config(folder / first_fold).detector)
     return write_whole(folder / PAGE, render_cross_validation(found, detector))
 
 
@@ -257,11 +280,10 @@ def _records(config: CrossValidationConfig, folder: Path) -> dict[Path, dict[str
     for path, record in records.items():
         if record.get("status") != "finished":
             raise RunError(f"{path.relative_to(folder)} of {folder} is not finished. Continue with --resume.")
-    checksums = runs.file_checksums([Path(file) for file in config.run.data.files])
+    checksums = next(iter(records.values()))["data"]["sha256"]
     if any(record["data"]["sha256"] != checksums for record in records.values()):
         raise DataError(
-            f"The event files are not those the folds of {folder} were trained on. Give the same files, or "
-            "start over with --force."
+            f"The folds of {folder} were trained on different event files. Start over with --force."
         )
     return records
 
@@ -353,7 +375,12 @@ def _facts(records: dict[Path, dict[str, Any]]) -> dict[str, str]:
 
 
 def _result(
-    config: CrossValidationConfig, records: dict[Path, dict[str, Any]], *, heads: Any, first: Any
+    config: CrossValidationConfig,
+    folder: Path,
+    records: dict[Path, dict[str, Any]],
+    *,
+    heads: Any,
+    first: Any,
 ) -> CrossValidation:
     some = next(iter(records.values()))
     machine = some["machine"]
@@ -385,4 +412,5 @@ def _result(
             "versions": ", ".join(f"{name} {number}" for name, number in machine["versions"].items()),
         },
         settings=dump_config(config),
+        made_from=models_of(folder, [path.relative_to(folder).as_posix() for path in records]),
     )

@@ -69,6 +69,7 @@ def read_events(
     on_bad_event: OnBadEvent = "raise",
     options: Mapping[str, str] | None = None,
     report: ReadReport | None = None,
+    called: Mapping[Path, Path] | None = None,
 ) -> Events:
     """Read all events of files into memory, in order.
 
@@ -80,6 +81,7 @@ def read_events(
         on_bad_event: "raise" refuses a file with a bad event; "skip" leaves the event out and lists it.
         options: the layout's own options, for example ``{"axes": "yx"}``.
         report: receives what was skipped and what was odd.
+        called: as in `find_sources`.
 
     Raises:
         NotFoundError: no such file, detector or layout.
@@ -94,7 +96,7 @@ def read_events(
         >>> read_events(path).truth.select("file", "event", "energy_1_mev").row(0)
         ('one.txt', 0, 0.5)
     """
-    sources = find_sources(paths, detector, layout)
+    sources = find_sources(paths, detector, layout, called)
     if len(sources) == 1 and sources[0].layout is None:
         check_options(sources, options or {})
         return _read_whole(sources[0], on_bad_event, report, options or {})
@@ -106,6 +108,7 @@ def read_events(
         on_bad_event=on_bad_event,
         options=options,
         report=report,
+        called=called,
     )
     return join_blocks(blocks)
 
@@ -140,6 +143,7 @@ def iterate_events(
     on_bad_event: OnBadEvent = "raise",
     options: Mapping[str, str] | None = None,
     report: ReadReport | None = None,
+    called: Mapping[Path, Path] | None = None,
 ) -> Iterator[Events]:
     """Yield the events of files in blocks, in order; for files larger than memory.
 
@@ -152,6 +156,7 @@ def iterate_events(
         on_bad_event: "raise" refuses a file with a bad event; "skip" leaves the event out and lists it.
         options: the layout's own options.
         report: receives what was skipped and what was odd.
+        called: as in `find_sources`.
 
     Raises:
         NotFoundError: no such file, detector or layout.
@@ -161,7 +166,7 @@ def iterate_events(
     if on_bad_event not in ("raise", "skip"):
         raise ConfigError(f"on_bad_event must be 'raise' or 'skip'. Got '{on_bad_event}'.")
     report = report or ReadReport([])
-    sources = find_sources(paths, detector, layout)
+    sources = find_sources(paths, detector, layout, called)
     check_options(sources, options or {})
     n_skipped = len(report.skipped)
     for source in sources:

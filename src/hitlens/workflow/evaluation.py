@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +16,10 @@ from pydantic import ValidationError
 from hitlens.config import RunConfig
 from hitlens.detector import Detector
 from hitlens.detectors import get_detector
-from hitlens.errors import ConfigError, NotFoundError, RunError
+from hitlens.errors import ConfigError, RunError
 from hitlens.evaluate.config import EvaluateConfig
-from hitlens.evaluate.evaluation import evaluate
-from hitlens.evaluate.predictions import Predictions, read_predictions
+from hitlens.evaluate.evaluation import check_split, evaluate
+from hitlens.evaluate.predictions import Predictions
 from hitlens.evaluate.results import Picture, Results, write_results
 from hitlens.events import EventSource
 from hitlens.report.drawn import DrawnFigure
@@ -29,11 +29,16 @@ from hitlens.workflow import runs
 from hitlens.workflow.baselines import Progress, run_baselines, training_rows
 from hitlens.workflow.galleries import DPI, run_galleries
 from hitlens.workflow.listing import numbers_of
-from hitlens.workflow.readings import earlier_readings
-from hitlens.workflow.reporting import METRICS, write_run_report
-from hitlens.workflow.run_events import read_data, read_run_config
-
-log = logging.getLogger(__name__)
+from hitlens.workflow.origins import (
+    made_from,
+    note_readings,
+    read_run_predictions,
+    readings_of,
+    set_outdated_aside,
+)
+from hitlens.workflow.readings import next_reading
+from hitlens.workflow.reporting import write_run_report
+from hitlens.workflow.run_events import read_run_config, read_run_events
 
 
 def evaluate_run(
@@ -41,63 +46,92 @@ def evaluate_run(
     *,
     files: Sequence[Path] | None = None,
     again: bool = False,
+    interrupted: bool = False,
+    without_events: bool = False,
     progress: Progress | None = None,
     **changes: Any,
 ) -> Results:
     """Evaluate a finished run: write metrics.json, report.html and figures/.
 
-    A split is read once. Evaluating it again must be asked for, and every reading is listed in metrics.json
-    and in the report.
+    A split is read once with a model. Evaluating it again must be asked for, and every reading is listed in
+    metrics.json and in the report. The reading is noted before it is made and done when the report is there:
+    what was killed in between is finished by the next evaluation, as the same reading.
 
     Args:
         folder: run folder.
-        files: where the event files are now, if they were moved; None takes the settings'.
+        files: where the event files are now, if they were moved; None looks for them.
         again: evaluate although this split was evaluated before.
+        interrupted: evaluate the model of a training that was interrupted and can be continued.
+        without_events: do without the event files: numbers only, no baselines and no gallery.
         progress: told what is being done.
         changes: settings of `EvaluateConfig` that differ from the run's.
 
     Raises:
-        RunError: the folder is no finished run, or the split was evaluated before.
+        RunError: the folder is no finished run, the split was evaluated before, or model or predictions are
+            not those its training wrote.
         ConfigError: a setting does not exist or is out of range.
+        NotFoundError: an event file is missing; nothing was read.
         DataError: the split is empty, or the event files are not those of the run.
     """
     folder = Path(folder)
     run = read_run_config(folder)
     config = _changed(run.evaluate, changes)
     provenance = runs.read_provenance(folder)
-    if provenance.get("status") == "running":
-        raise RunError(f"The run in {folder} is not finished. Continue it: hitlens train ... --resume.")
-    readings = earlier_readings(folder)
-    if not again and any(one.split == config.split for one in readings):
-        raise RunError(
-            f"The {config.split} split of {folder} was evaluated before ({readings[-1].when}). "
-            f"'hitlens report {folder}' writes its report again; --again evaluates it once more, which the "
-            "report will say."
-        )
-    predictions = read_predictions(folder / runs.PREDICTIONS)
+    _check_status(folder, provenance, interrupted)
+    predictions = read_run_predictions(folder)
+    set_outdated_aside(folder)
+    origin = made_from(folder)
+    reading = next_reading(folder, config, origin.get(runs.MODEL, ""), again=again)
+    check_split(predictions, config.split)
     detector = get_detector(run.detector)
-    events = _read_events(run, files)
+    events = None if without_events else read_run_events(folder, run, files)
     rows = None if events is None else training_rows(predictions, events, detector, run, provenance)
+    baselines = (
+        [] if events is None else run_baselines(predictions, events, detector, config, rows, run, progress)
+    )
+    note_readings(folder, [reading])
     results = evaluate(
         predictions,
         detector,
         config,
-        baselines=()
-        if events is None
-        else run_baselines(predictions, events, detector, config, rows, run, progress),
+        baselines=baselines,
         training=None if events is None or rows is None else events.truth[rows],
-        readings=readings,
         data=_facts(provenance, events, rows),
     )
     pictures = (
         _pictures(predictions.split(config.split), events, detector, config) if events is not None else []
     )
-    results = replace(results, galleries=tuple(picture for picture, _ in pictures))
-    write_results(results, folder / METRICS)
-    numbers = numbers_of(json.loads((folder / METRICS).read_text(encoding="utf-8")))
-    runs.write_provenance(folder, runs.read_provenance(folder) | {"evaluation": numbers})
-    write_run_report(folder, run, results, [(picture.title, drawn) for picture, drawn in pictures])
+    done = replace(reading, finished=True)
+    results = replace(
+        results,
+        readings=(*(one for one in readings_of(folder) if one.when != reading.when), done),
+        galleries=tuple(picture for picture, _ in pictures),
+        made_from=origin,
+    )
+    _write(folder, run, results, [(picture.title, drawn) for picture, drawn in pictures])
+    note_readings(folder, [done])
     return results
+
+
+def _check_status(folder: Path, provenance: dict[str, Any], interrupted: bool) -> None:
+    status = provenance.get("status")
+    if status == "running":
+        raise RunError(f"The run in {folder} is not finished. Continue it: hitlens train ... --resume.")
+    if status == "interrupted" and not interrupted:
+        raise RunError(
+            f"The training in {folder} was interrupted: --resume continues it, and its model will be another "
+            "one. To evaluate the model so far, which reads the split with it, give --interrupted."
+        )
+
+
+def _write(folder: Path, run: RunConfig, results: Results, galleries: list[tuple[str, DrawnFigure]]) -> None:
+    """Write numbers and page; an old page never lies beside new numbers."""
+    (folder / runs.REPORT).unlink(missing_ok=True)
+    write_results(results, folder / runs.METRICS)
+    numbers = numbers_of(json.loads((folder / runs.METRICS).read_text(encoding="utf-8")))
+    evaluation = {"evaluation": numbers, "evaluated": dict(results.made_from)}
+    runs.write_provenance(folder, runs.read_provenance(folder) | evaluation)
+    write_run_report(folder, run, results, galleries)
 
 
 def _changed(config: EvaluateConfig, changes: dict[str, Any]) -> EvaluateConfig:
@@ -110,17 +144,6 @@ def _changed(config: EvaluateConfig, changes: dict[str, Any]) -> EvaluateConfig:
         ) from None
 
 
-def _read_events(run: RunConfig, files: Sequence[Path] | None) -> EventSource | None:
-    """Return the run's events; without them the numbers stand, without pictures and physics baselines."""
-    try:
-        return read_data(run.data, run.detector, files)
-    except NotFoundError as error:
-        if files:
-            raise
-        log.warning("The run's event files are not there: no gallery and no likelihood fit. %s", error)
-        return None
-
-
 def _facts(
     provenance: dict[str, Any], events: EventSource | None, rows: NDArray[np.int64] | None
 ) -> dict[str, str]:
@@ -128,8 +151,10 @@ def _facts(
     facts = {"event files": ", ".join(map(str, data.get("files", ())))}
     facts |= {f"left out of the run: {why}": f"{n:,}" for why, n in data.get("left_out", {}).items()}
     facts |= copies_fact(provenance)
+    if provenance.get("status") == "interrupted":
+        facts["training"] = "interrupted: the model is that of the best epoch so far"
     if events is None:
-        facts["at evaluation"] = "the event files were not there: no gallery, no physics baseline"
+        facts["at evaluation"] = "without the event files, as asked: no gallery, no baselines"
     elif rows is None:
         facts["at evaluation"] = "the training events were not found again: no baseline that learns"
     return facts
@@ -165,6 +190,6 @@ def _pictures(
     found = []
     for one in run_galleries(chosen, events, detector, config.cut):
         content = figure_to_bytes(draw_gallery(one, detector.views), "png", DPI)
-        picture = Picture(one.name, one.title, one.caption, one.alt)
+        picture = Picture(one.name, one.title, one.caption, one.alt, hashlib.sha256(content).hexdigest())
         found.append((picture, DrawnFigure(one.name, content, "png", one.caption, one.alt, wide=True)))
     return found

@@ -26,8 +26,8 @@ from hitlens.report.labels import file_name
 from hitlens.report.page import render_gallery
 from hitlens.report.render import write_whole
 from hitlens.report.summary import FEW_HEADS
-from hitlens.workflow import runs
-from hitlens.workflow.run_events import match_events, read_data, read_run_config
+from hitlens.workflow.origins import read_run_predictions
+from hitlens.workflow.run_events import match_events, read_data, read_run_config, read_run_events
 from hitlens.workflow.sources import DESCRIPTION
 
 log = logging.getLogger(__name__)
@@ -192,9 +192,9 @@ def gallery(
 def _open(source: Path, files: Sequence[Path] | None) -> tuple[Predictions, EventSource, Detector]:
     if source.is_dir():
         config = read_run_config(source)
-        predictions = read_predictions(source / runs.PREDICTIONS)
+        predictions = read_run_predictions(source)
         detector = get_detector(config.detector)
-        return predictions, read_data(config.data, detector, files), detector
+        return predictions, read_run_events(source, config, files), detector
     predictions = read_predictions(source)
     if not files:
         raise ConfigError(

@@ -56,7 +56,7 @@ _TYPES: dict[Any, Any] = {
 N_LAST = 5
 
 #: Folders of a run in which no other run lies.
-_OWN_FOLDERS = frozenset({"checkpoints", "figures", "tensorboard"})
+_OWN_FOLDERS = frozenset({"checkpoints", "figures", "tensorboard", "evaluations", runs.OUTDATED})
 
 #: Files that only a run has; a folder with one of them and without a record is damaged.
 _OWN_FILES = frozenset({runs.MODEL, runs.HISTORY})
@@ -324,12 +324,21 @@ def _old_settings(folder: Path) -> dict[str, Any]:
 
 
 def _numbers(folder: Path, record: Mapping[str, Any]) -> dict[str, float]:
-    path = folder / "metrics.json"
-    if not path.is_file():
+    """Numbers of the evaluation of the model that is there; none of an earlier one, or in training."""
+    path = folder / runs.METRICS
+    if not path.is_file() or record["status"] == "running":
         return {}
-    if "evaluation" in record:
+    written = record.get(runs.WRITTEN, {})
+    origin = record.get("evaluated", {})
+    if "evaluation" in record and all(written.get(name, sha256) == sha256 for name, sha256 in origin.items()):
         return {name: float(value) for name, value in record["evaluation"].items()}
-    return numbers_of(json.loads(path.read_text(encoding="utf-8")))
+    content = json.loads(path.read_text(encoding="utf-8"))
+    origin, readings = content.get("made_from", {}), content.get("readings", [])
+    if origin:
+        fresh = all(written.get(name, sha256) == sha256 for name, sha256 in origin.items())
+    else:
+        fresh = not readings or readings[-1]["when"] >= record.get("finished", "")
+    return numbers_of(content) if fresh else {}
 
 
 def setting_of(settings: Mapping[str, Any], name: str) -> Any:

@@ -32,6 +32,7 @@ from hitlens.models import build_network
 from hitlens.models.preprocessing import Preprocessing, fit_target_scaling
 from hitlens.train.module import TrainingModule
 from hitlens.workflow import runs
+from hitlens.workflow.event_files import EventFiles
 from hitlens.workflow.storing import check_conditions, chosen_events, needed_columns, open_events
 
 log = logging.getLogger(__name__)
@@ -97,10 +98,14 @@ def _setting(config: RunConfig, path: str) -> object:
     return reduce(getattr, path.split("."), config)
 
 
-def prepare(config: RunConfig) -> Prepared:
+def prepare(config: RunConfig, files: EventFiles | None = None) -> Prepared:
     """Read and split the events of a run.
 
     All tasks of one detector share the split of the same events with the same seed, so their test sets agree.
+
+    Args:
+        config: the settings.
+        files: where the event files are, if not where the settings say; None takes the settings'.
 
     Raises:
         ConfigError: no files were given, or settings contradict each other.
@@ -115,7 +120,8 @@ def prepare(config: RunConfig) -> Prepared:
     task = detector.task(config.task)
     heads = detector.heads(task)
     report = ReadReport([])
-    events, left_out = chosen_events(config.data, _open(config, detector, task, report))
+    files = files or EventFiles(tuple(map(Path, config.data.files)))
+    events, left_out = chosen_events(config.data, _open(config, detector, task, report, files))
     if report.skipped:
         left_out = {"malformed": len(report.skipped)} | left_out
     split = split_run(config, events)
@@ -139,7 +145,7 @@ def prepare(config: RunConfig) -> Prepared:
     kept_split = Split(shown, parts["validation"], parts["test"], split.n_dropped, split.hash)
     kinds = _kinds(config, truth, heads)
     counted = {reason: number for reason, number in left_out.items() if number}
-    checksums = runs.file_checksums([Path(file) for file in config.data.files])
+    checksums = runs.file_checksums(files.paths)
     copies = _copies(split, events.truth, heads)
     return Prepared(config, detector, task, heads, events, kept_split, counted, checksums, kinds, copies)
 
@@ -159,10 +165,13 @@ def _copies(split: Split, truth: pl.DataFrame, heads: tuple[Task, ...]) -> CopyC
     return copies
 
 
-def _open(config: RunConfig, detector: Detector, task: Task, report: ReadReport) -> Events | StoredEvents:
-    files = [Path(file) for file in config.data.files]
+def _open(
+    config: RunConfig, detector: Detector, task: Task, report: ReadReport, files: EventFiles
+) -> Events | StoredEvents:
     columns = needed_columns(config, detector, task)
-    events = open_events(config.data, detector, files, columns=columns, report=report)
+    events = open_events(
+        config.data, detector, files.paths, columns=columns, report=report, called=files.called
+    )
     if isinstance(events, StoredEvents):
         if config.train.hard_sampling:
             raise ConfigError(

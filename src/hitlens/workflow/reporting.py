@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import logging
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -15,15 +19,20 @@ from hitlens.report.labels import monitor_label
 from hitlens.report.page import ReportContent, render_report
 from hitlens.report.render import write_whole
 from hitlens.workflow import runs
+from hitlens.workflow.origins import set_outdated_aside
 from hitlens.workflow.run_events import read_run_config
 
-METRICS, REPORT, FIGURES = "metrics.json", "report.html", "figures"
+#: File beside the figures with the checksums of model and predictions they were made from.
+MADE_FROM = "made_from.json"
+
+log = logging.getLogger(__name__)
 
 
 def write_report(folder: Path) -> Path:
     """Write report.html and figures/ of an evaluated run again, from metrics.json.
 
-    The pictures of single events are taken from figures/; nothing is evaluated.
+    The pictures of single events are taken from figures/; nothing is evaluated. Numbers of another model than
+    the one in the folder are moved aside, not shown.
 
     Args:
         folder: run folder.
@@ -32,19 +41,43 @@ def write_report(folder: Path) -> Path:
         Path of the page.
 
     Raises:
-        RunError: the folder is not a run.
+        RunError: the folder is not a run, it is being trained, or its numbers are of another model.
         NotFoundError: the run was not evaluated.
         FileFormatError: metrics.json is damaged.
     """
     config = read_run_config(folder)
-    results = read_results(folder / METRICS)
-    galleries = []
-    for one in results.galleries:
-        path = folder / FIGURES / f"{one.name}.png"
-        if path.is_file():
-            drawn = DrawnFigure(one.name, path.read_bytes(), "png", one.caption, one.alt, wide=True)
-            galleries.append((one.title, drawn))
+    if runs.read_provenance(folder).get("status") == "running":
+        raise RunError(f"The run in {folder} is not finished. Continue it: hitlens train ... --resume.")
+    if aside := set_outdated_aside(folder):
+        raise RunError(
+            f"The numbers of {folder} were of another model than it holds now; they are in {aside}. Evaluate "
+            f"the run: hitlens evaluate {folder}"
+        )
+    results = read_results(folder / runs.METRICS)
+    galleries, lacking = _galleries(folder, results)
+    if lacking:
+        log.warning(
+            "The report of %s lacks %d of %d galleries (%s): their pictures are not in %s. "
+            "'hitlens evaluate' draws them; 'hitlens gallery' draws any selection.",
+            *(folder, len(lacking), len(results.galleries), ", ".join(lacking), folder / runs.FIGURES),
+        )
+        words = f"{', '.join(lacking)}: the pictures were not there when this page was written"
+        results = replace(results, data={**results.data, "galleries left out": words})
     return write_run_report(folder, config, results, galleries)
+
+
+def _galleries(folder: Path, results: Results) -> tuple[list[tuple[str, DrawnFigure]], list[str]]:
+    """Return the pictures of single events of these results, and the titles of those that are not there."""
+    galleries, lacking = [], []
+    for one in results.galleries:
+        path = folder / runs.FIGURES / f"{one.name}.png"
+        content = path.read_bytes() if path.is_file() else b""
+        if content and one.sha256 in ("", hashlib.sha256(content).hexdigest()):
+            drawn = DrawnFigure(one.name, content, "png", one.caption, one.alt, wide=True)
+            galleries.append((one.title, drawn))
+        else:
+            lacking.append(one.title)
+    return galleries, lacking
 
 
 def write_run_report(
@@ -74,14 +107,14 @@ def write_run_report(
             title=config.title,
         )
     )
-    written = set()
+    written = {write_whole(folder / runs.FIGURES / MADE_FROM, json.dumps(dict(results.made_from), indent=1))}
     for figure in (*figures, *(figure for _, figure in galleries)):
-        path = folder / FIGURES / f"{figure.name}.{figure.file_format}"
+        path = folder / runs.FIGURES / f"{figure.name}.{figure.file_format}"
         written.add(write_whole(path, figure.content))
-    for path in (folder / FIGURES).glob("*"):
+    for path in (folder / runs.FIGURES).glob("*"):
         if path not in written and path.suffix in (".svg", ".png"):
             path.unlink()
-    return write_whole(folder / REPORT, page)
+    return write_whole(folder / runs.REPORT, page)
 
 
 def _read_history(folder: Path) -> pl.DataFrame | None:

@@ -16,6 +16,12 @@ from hitlens.detectors import get_detector
 from hitlens.errors import DataError, RunError
 from hitlens.events import EventSource
 from hitlens.workflow import runs
+from hitlens.workflow.event_files import (
+    EventFiles,
+    find_event_files,
+    match_given_files,
+    recorded_files,
+)
 from hitlens.workflow.storing import chosen_events, open_events
 
 
@@ -36,7 +42,7 @@ def read_run_config(folder: Path) -> RunConfig:
 
 
 def read_data(
-    config: DataConfig, detector: str | Detector, files: Sequence[Path] | None = None
+    config: DataConfig, detector: str | Detector, files: Sequence[Path] | EventFiles | None = None
 ) -> EventSource:
     """Return the events of a run as its training had them; those that are streamed stay in their files.
 
@@ -49,9 +55,53 @@ def read_data(
         NotFoundError: a file is missing.
         FileFormatError: a file cannot be read.
     """
-    paths = list(files) if files else [Path(file) for file in config.files]
-    events = open_events(config, get_detector(detector), paths, report=ReadReport([]))
+    if not isinstance(files, EventFiles):
+        files = EventFiles(tuple(files) if files else tuple(map(Path, config.files)))
+    report = ReadReport([])
+    events = open_events(config, get_detector(detector), files.paths, report=report, called=files.called)
     return chosen_events(config, events)[0]
+
+
+def locate_run_files(
+    folder: Path, config: RunConfig, files: Sequence[Path] | None = None
+) -> EventFiles | None:
+    """Return where the event files of a run are, from wherever it is asked; None where others were given.
+
+    Args:
+        folder: run folder.
+        config: its settings.
+        files: where they are now, if they were moved; None looks for them.
+
+    Raises:
+        NotFoundError: a file is missing.
+        DataError: a file is not the one of the training, or only some of the given ones are.
+    """
+    recorded = recorded_files(folder, runs.read_provenance(folder), config.data.files)
+    if files:
+        return match_given_files(recorded, files)
+    return find_event_files(recorded, f"the run in {folder}")
+
+
+def read_run_events(folder: Path, config: RunConfig, files: Sequence[Path] | None = None) -> EventSource:
+    """Return the events of a run, whose files are compared with those of its training.
+
+    Args:
+        folder: run folder.
+        config: its settings.
+        files: where the files are now, if they were moved; None looks for them.
+
+    Raises:
+        NotFoundError: a file is missing.
+        DataError: a file is not the one of the training.
+        FileFormatError: a file cannot be read.
+    """
+    located = locate_run_files(folder, config, files)
+    if located is None:
+        raise DataError(
+            f"None of the files given is an event file of the run in {folder}: their checksums differ. Give "
+            "the files it was trained on."
+        )
+    return read_data(config.data, config.detector, located)
 
 
 def match_events(table: pl.DataFrame, events: EventSource, key: Sequence[str]) -> NDArray[np.int64]:

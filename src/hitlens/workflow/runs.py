@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from hitlens.errors import RunError
+from hitlens.errors import NotFoundError, RunError
 from hitlens.io.atomic import remove, written_whole
 from hitlens.workflow.folders import check_folder
 
@@ -22,6 +22,11 @@ _RECORDED = ("hitlens", "torch", "pytorch-lightning", "numpy", "scipy", "polars"
 
 CONFIG, MODEL, HISTORY = "config.yaml", "model.safetensors", "history.csv"
 PREDICTIONS, PROVENANCE = "predictions.parquet", "provenance.json"
+METRICS, REPORT, FIGURES = "metrics.json", "report.html", "figures"
+#: Folder of a run, a study or a search to which numbers of other models are moved.
+OUTDATED = "outdated"
+#: Name in provenance.json of the checksums of what the training wrote.
+WRITTEN = "written"
 #: The YAML that describes the detector, where one does.
 DETECTOR = "detector.yaml"
 
@@ -118,17 +123,35 @@ def file_checksums(paths: Sequence[Path]) -> dict[str, str]:
 
     A folder has that of its files in order of their names.
     """
+    return {key: file_checksum(path) for key, path in zip(checksum_keys(paths), paths, strict=True)}
+
+
+def checksum_keys(paths: Sequence[Path]) -> list[str]:
+    """Return the names under which the checksums of files are kept.
+
+    Examples:
+        >>> checksum_keys([Path("a/one.h5"), Path("b/one.h5"), Path("two.h5")])
+        ['a/one.h5', 'b/one.h5', 'two.h5']
+    """
     names = [path.name for path in paths]
-    checksums = {}
-    for path in paths:
-        digest = hashlib.sha256()
-        for part in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if part.is_file():
-                with part.open("rb") as file:
-                    while block := file.read(1 << 22):
-                        digest.update(block)
-        checksums[path.name if names.count(path.name) == 1 else path.as_posix()] = digest.hexdigest()
-    return checksums
+    return [path.name if names.count(path.name) == 1 else path.as_posix() for path in paths]
+
+
+def file_checksum(path: Path) -> str:
+    """Return the sha256 of a file; of a folder that of its files in order of their names.
+
+    Raises:
+        NotFoundError: there is neither.
+    """
+    if not path.exists():
+        raise NotFoundError(f"No file or folder '{path}'. Check the name.")
+    digest = hashlib.sha256()
+    for part in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if part.is_file():
+            with part.open("rb") as file:
+                while block := file.read(1 << 22):
+                    digest.update(block)
+    return digest.hexdigest()
 
 
 def _processor() -> str:

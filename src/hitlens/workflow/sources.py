@@ -90,7 +90,12 @@ class Source:
             yield whole if self.label == self.path.name else _relabelled(whole, self.label)
 
 
-def find_sources(paths: Paths, detector: str | Detector | None, layout: str | None) -> list[Source]:
+def find_sources(
+    paths: Paths,
+    detector: str | Detector | None,
+    layout: str | None,
+    called: Mapping[Path, Path] | None = None,
+) -> list[Source]:
     """Return how each path is to be read.
 
     Args:
@@ -98,6 +103,7 @@ def find_sources(paths: Paths, detector: str | Detector | None, layout: str | No
         detector: the detector, its name or the YAML file that describes it; None takes what native files say,
             else whose layout fits.
         layout: name of the layout; None recognises it, for each file.
+        called: the paths that some had when their events got their names, where they were moved since.
 
     Raises:
         NotFoundError: no such file, detector or layout.
@@ -113,7 +119,7 @@ def find_sources(paths: Paths, detector: str | Detector | None, layout: str | No
             raise NotFoundError(f"No file or folder '{path}'. Check the name.")
     described = None if detector is None else get_detector(detector)
     found = [source for path in given for source in _sources(path, described, layout)]
-    labels = _labels([source.path for source in found])
+    labels = _labels([_former(source.path, called or {}) for source in found])
     return _by_number([replace(source, label=label) for source, label in zip(found, labels, strict=True)])
 
 
@@ -240,6 +246,14 @@ def _labels(paths: Sequence[Path]) -> list[str]:
     while len({path.parts[-n_parts:] for path in whole}) < len(whole):
         n_parts += 1
     return [path.name if n_parts == 1 else "/".join(path.parts[-n_parts:]) for path in whole]
+
+
+def _former(path: Path, called: Mapping[Path, Path]) -> Path:
+    """The path of a file before it, or the folder it is in, was moved."""
+    for now, before in called.items():
+        if path == now or now in path.parents:
+            return before / path.relative_to(now)
+    return path
 
 
 def _relabelled(events: Events, label: str) -> Events:

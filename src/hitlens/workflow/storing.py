@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -30,6 +30,7 @@ def open_events(
     *,
     columns: Iterable[str] | None = None,
     report: ReadReport | None = None,
+    called: Mapping[Path, Path] | None = None,
 ) -> Events | StoredEvents:
     """Return the events of files: in memory, or left in their files where the settings or their size say so.
 
@@ -39,6 +40,7 @@ def open_events(
         files: where they are.
         columns: truth columns that are needed of events that stay in their files; None for all.
         report: collects what was skipped.
+        called: as in `hitlens.workflow.sources.find_sources`.
 
     Raises:
         ConfigError: files that are not native are to be streamed.
@@ -53,6 +55,7 @@ def open_events(
             on_bad_event=data.on_bad_event,
             options=data.options,
             report=report,
+            called=called,
         )
     if data.options:
         raise ConfigError(f"Native files, which are streamed, have no options. Got {sorted(data.options)}.")

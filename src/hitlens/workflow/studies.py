@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,13 @@ from hitlens.datasets.regions import region_of
 from hitlens.datasets.transforms import PixelSource, blocks_of
 from hitlens.detectors import get_detector
 from hitlens.errors import ConfigError, HitlensError, InterruptedRunError, RunError
-from hitlens.evaluate.predictions import read_predictions
 from hitlens.evaluate.results import Histogram, Reading, TaskResult
 from hitlens.evaluate.study import (
     StudyResults,
     VariantResult,
     chosen_slices,
     evaluate_variants,
+    read_study,
     write_study,
 )
 from hitlens.events import Events
@@ -36,9 +35,16 @@ from hitlens.settings import flattened
 from hitlens.train.scores import monitored
 from hitlens.workflow import runs
 from hitlens.workflow.folders import check_folder
+from hitlens.workflow.origins import (
+    check_models,
+    models_of,
+    note_readings,
+    read_run_predictions,
+    readings_of,
+)
 from hitlens.workflow.preparing import Prepared, prepare
-from hitlens.workflow.readings import earlier_readings, note_reading
-from hitlens.workflow.run_events import read_run_config
+from hitlens.workflow.readings import now
+from hitlens.workflow.run_events import locate_run_files, read_run_config
 from hitlens.workflow.together import Job, train_together
 from hitlens.workflow.variants import as_text, machine_facts, variant_result
 
@@ -111,10 +117,13 @@ def compare_study(folder: Path) -> Path:
     splits = {record["split"]["hash"] for record in records.values()}
     if len(splits) > 1:
         raise RunError(f"The variants of {folder} have different splits. Train the study again with --force.")
-    first = read_run_config(folder / next(iter(variants)))
-    prepared = prepare(first)
+    first_folder = folder / next(iter(variants))
+    first = read_run_config(first_folder)
+    prepared = prepare(first, locate_run_files(first_folder, first))
+    if {prepared.split.hash} != splits:
+        raise RunError(f"The events of {folder} are split otherwise now. Train the study again with --force.")
     found = evaluate_variants(
-        {name: read_predictions(folder / name / runs.PREDICTIONS) for name in variants},
+        {name: read_run_predictions(folder / name) for name in variants},
         prepared.detector,
         first.evaluate,
         config.split,
@@ -125,8 +134,22 @@ def compare_study(folder: Path) -> Path:
     results = [
         _variant_result(name, folder / name, differing[name], found[name], prepared) for name in variants
     ]
-    study = replace(_study_results(config, prepared, found, tuple(results), records), readings=readings)
+    study = replace(
+        _study_results(config, folder, prepared, found, tuple(results), records), readings=readings
+    )
     write_study(study, folder / RESULTS)
+    return write_whole(folder / PAGE, render_study(study))
+
+
+def write_study_page(folder: Path) -> Path:
+    """Write study.html of a study again, from study.json; return its path.
+
+    Raises:
+        RunError: a variant was trained again since.
+        NotFoundError: the study is not over.
+    """
+    study = read_study(folder / RESULTS)
+    check_models(folder, study.made_from, (RESULTS, PAGE), f"hitlens train {folder / SETTINGS} --resume")
     return write_whole(folder / PAGE, render_study(study))
 
 
@@ -269,18 +292,18 @@ def _variant_result(
 
 def _readings(config: StudyConfig, folder: Path, names: list[str]) -> tuple[Reading, ...]:
     """Note this comparison in the variants' records, and return all readings of its split, each once."""
-    now = Reading(
-        datetime.now(UTC).isoformat(timespec="seconds"), config.split, config.base.evaluate.cut, "study"
-    )
+    this = Reading(now(), config.split, config.base.evaluate.cut, "study")
     if config.split == "test":
-        for name in names:
-            note_reading(folder / name, now)
-    found = [one for name in names for one in earlier_readings(folder / name) if one.split == config.split]
-    return tuple(sorted(dict.fromkeys([*found, now]), key=lambda one: one.when))
+        for name, model in models_of(folder, names).items():
+            note_readings(folder / name, [replace(this, model=model)])
+    found = [one for name in names for one in readings_of(folder / name) if one.split == config.split]
+    times = {(one.when, one.by): replace(one, model="") for one in [*found, this]}
+    return tuple(sorted(times.values(), key=lambda one: one.when))
 
 
 def _study_results(
     config: StudyConfig,
+    folder: Path,
     prepared: Prepared,
     found: Mapping[str, tuple[TaskResult, ...]],
     variants: tuple[VariantResult, ...],
@@ -306,4 +329,5 @@ def _study_results(
         machine=machine_facts(list(records.values())),
         settings=dump_config(config.base),
         split=config.split,
+        made_from=models_of(folder, found),
     )

@@ -36,7 +36,9 @@ from hitlens.train.tracking import Summary, finish_loggers, make_loggers, record
 from hitlens.train.watch import Watch
 from hitlens.workflow import runs
 from hitlens.workflow.data import BLOCK
+from hitlens.workflow.event_files import file_records
 from hitlens.workflow.folders import check_same_settings
+from hitlens.workflow.origins import READINGS, set_outdated_aside, written_checksums
 from hitlens.workflow.prediction import predicts_in_bfloat16
 from hitlens.workflow.prediction_files import write_event_predictions
 from hitlens.workflow.preparing import Prepared, build_module, prepare, training_data, weights_hash
@@ -153,13 +155,14 @@ def begin_training(
     check_divisible(config.train, len(prepared.split.train), len(prepared.split.validation))
     if not processes.is_first:
         return Begun(config, folder, prepared, data, module, {}, resume, 0.0, started)
-    record = _first_record(config, prepared) | {"initial_weights": weights_hash(module.network)}
+    record = _first_record(config, prepared, folder) | {"initial_weights": weights_hash(module.network)}
     earlier = runs.read_provenance(folder) if resume else {}
     if resume:
         _same_settings(folder, config)
         _same_detector(folder, prepared.detector)
         _same_data(earlier, record)
         record["started"] = earlier["started"]
+        record |= {name: earlier[name] for name in (READINGS,) if name in earlier}
     known = earlier.get("tracking", {})
     loggers = _make_loggers(config, folder, record, known)
     if loggers or known:
@@ -196,7 +199,9 @@ def finish_training(begun: Begun, result: TrainingResult, predicted: Sequence[st
     write_event_predictions(model, events, names[asked], outputs, begun.folder / runs.PREDICTIONS)
     seconds = begun.seconds_before + time.perf_counter() - begun.started
     last = _last_record(result, begun.module) | {"seconds": round(seconds, 1)}
-    runs.write_provenance(begun.folder, begun.record | last)
+    written = {runs.WRITTEN: written_checksums(begun.folder)}
+    runs.write_provenance(begun.folder, begun.record | last | written)
+    set_outdated_aside(begun.folder)
     best = (result.best_epoch, result.best_score, result.monitor)
     finish_loggers(
         begun.loggers, begun.folder / runs.HISTORY, Summary(last["status"], *best, begun.folder / runs.MODEL)
@@ -263,7 +268,7 @@ def _calibrated(
     return replace(model, card=model.card.model_copy(update={"temperature": temperature}))
 
 
-def _first_record(config: RunConfig, prepared: Prepared) -> dict[str, Any]:
+def _first_record(config: RunConfig, prepared: Prepared, folder: Path) -> dict[str, Any]:
     files = [Path(file) for file in config.data.files]
     return {
         "status": "running",
@@ -275,6 +280,7 @@ def _first_record(config: RunConfig, prepared: Prepared) -> dict[str, Any]:
         "data": {
             "files": [str(file) for file in files],
             "sha256": prepared.checksums,
+            "places": file_records(files, folder, prepared.checksums),
             "n_events": len(prepared.events),
             "left_out": prepared.left_out,
             "memory": "streaming" if prepared.is_streamed else "resident",

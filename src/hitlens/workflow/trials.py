@@ -21,7 +21,6 @@ from hitlens.datasets.splits import Split
 from hitlens.detectors import get_detector
 from hitlens.errors import HitlensError, InterruptedRunError
 from hitlens.evaluate.documents import read_document, write_document
-from hitlens.evaluate.predictions import read_predictions
 from hitlens.evaluate.results import TaskResult
 from hitlens.evaluate.study import VariantResult, evaluate_variants
 from hitlens.io.atomic import remove, written_whole
@@ -29,6 +28,7 @@ from hitlens.tune.config import SearchConfig
 from hitlens.tune.results import Objective, Stage, TrialResult, TrialState, Value
 from hitlens.tune.search import Place, TrialWatch
 from hitlens.workflow import runs
+from hitlens.workflow.origins import read_run_predictions
 from hitlens.workflow.prediction import open_model, predicts_in_bfloat16
 from hitlens.workflow.preparing import Prepared, prepare
 from hitlens.workflow.together import Job, train_together
@@ -389,7 +389,7 @@ def _measured(task: TrialTask, begun: BegunTrial, prepared: Prepared | None) -> 
 
 def _evaluated(task: TrialTask) -> tuple[TaskResult, ...]:
     """Evaluate a run on the validation split."""
-    predictions = read_predictions(task.run_folder / runs.PREDICTIONS).split("validation")
+    predictions = read_run_predictions(task.run_folder).split("validation")
     detector = get_detector(task.config.detector)
     return evaluate_variants({task.name: predictions}, detector, task.config.evaluate)[task.name]
 

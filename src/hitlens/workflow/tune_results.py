@@ -27,6 +27,7 @@ from hitlens.tune.results import (
 )
 from hitlens.tune.selection import candidates, judge_finalists, not_beaten, say_why
 from hitlens.workflow import runs
+from hitlens.workflow.origins import check_models, models_of
 from hitlens.workflow.trials import TRIALS, read_trial, record_of
 from hitlens.workflow.variants import as_text, machine_facts
 
@@ -160,10 +161,13 @@ def write_tune_page(folder: Path) -> Path:
     """Write tune.html of a search again, from tune.json; return its path.
 
     Raises:
+        RunError: a trial was trained again since.
         NotFoundError: the search is not over.
     """
     detector = get_detector(read_tune_config(folder).base.detector)
-    return write_whole(folder / PAGE, render_tuning(read_tuning(folder / RESULTS), detector))
+    found = read_tuning(folder / RESULTS)
+    check_models(folder, found.made_from, (RESULTS, PAGE, TABLE), "hitlens tune --resume")
+    return write_whole(folder / PAGE, render_tuning(found, detector))
 
 
 def collect(config: TuneConfig, folder: Path) -> TuneResults:
@@ -214,6 +218,7 @@ def collect(config: TuneConfig, folder: Path) -> TuneResults:
         machine=machine_facts(records),
         settings=dump_config(config.base),
         seconds=round(sum(one.run.seconds for one in everything if one.run), 1),
+        made_from=models_of(folder, [one.folder for one in everything if one.run]),
     )
 
 
