@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import torch
 
 from hitlens.datasets.augment import Augmentation
@@ -112,7 +113,8 @@ def training_speed(
     network = build_network(model, settings, detector.views, 1, task.n_outputs)
     config = TrainConfig(accelerator="cpu")
     preprocessing = Preprocessing(scalings=scaling, targets={})
-    module = TrainingModule(network, (task,), preprocessing, config, Augmentation(detector, (task,)))
+    symmetries = Augmentation(detector, (task,), pl.DataFrame(), np.arange(0))  # they change no target
+    module = TrainingModule(network, (task,), preprocessing, config, symmetries)
     optimizer = torch.optim.AdamW(module.parameters(), fused=True)
     batches = data.endless()
     n, clock = 0, Clock()

@@ -428,12 +428,18 @@ class Detector(Description):
 
 
 def _has_sources(truth: pl.DataFrame, expression: str) -> bool:
-    sources = _sources(expression)
+    sources = columns_of(expression)
     return bool(sources) and sources <= set(truth.columns)
 
 
 @cache
-def _sources(expression: str) -> frozenset[str]:
+def columns_of(expression: str) -> frozenset[str]:
+    """Return the names of the columns that a SQL expression reads.
+
+    Examples:
+        >>> sorted(columns_of("x_px > 8 AND y_px < 2"))
+        ['x_px', 'y_px']
+    """
     return frozenset(pl.sql_expr(expression).meta.root_names())
 
 

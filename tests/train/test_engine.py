@@ -56,7 +56,9 @@ def module_of(config: TrainConfig) -> TrainingModule:
     torch.manual_seed(config.seed)
     network = build_network("plain_cnn", {"features": (8, 8), "last_features": 8}, CEBR.views, 1, 1)
     preprocessing = Preprocessing(scalings={"anode": (scaling,)}, targets={})
-    return TrainingModule(network, HEADS, preprocessing, config, Augmentation(CEBR, HEADS))
+    return TrainingModule(
+        network, HEADS, preprocessing, config, Augmentation(CEBR, HEADS, EVENTS.truth, TRAIN)
+    )
 
 
 def run(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 from numpy.typing import NDArray
 
+from hitlens.datasets.resident import Batch
+from hitlens.datasets.symmetries import OutputEffect, changed_target, named_symmetries, stated_effect
+from hitlens.datasets.targets import encode_target
 from hitlens.detector import Detector, Symmetry, Task, View
 from hitlens.errors import ConfigError
 
@@ -17,7 +20,7 @@ def change_images(images: torch.Tensor, view: View, symmetry: Symmetry) -> torch
     """Return the images of a view as the symmetry changes them, of the same shape.
 
     Args:
-        images: shape (event, row, col), one axis more for a view of volumes.
+        images: pixel values of any type, shape (event, row, col), one axis more for a view of volumes.
         view: geometry of the images.
         symmetry: what is done to them.
 
@@ -31,46 +34,80 @@ def change_images(images: torch.Tensor, view: View, symmetry: Symmetry) -> torch
             )
         images = images.permute(0, *range(images.ndim - 1, 0, -1))
     flipped = [1 + view.axes.index(axis) for axis in symmetry.flips if axis in view.axes]
-    return images.flip(flipped) if flipped else images
+    if not flipped:
+        return images
+    if images.dtype == torch.uint16:  # which torch does not flip on the CPU; the bits are the same
+        return images.view(torch.int16).flip(flipped).view(torch.uint16)
+    return images.flip(flipped)
 
 
 class Augmentation(torch.nn.Module):
     """Draws one symmetry an event, the identity among them, and applies it to images and targets at once.
 
+    Targets move along by the stated effects where these decide; where classes or selections depend on what a
+    symmetry changes, the target of each event is computed from its changed truth, for every symmetry, here.
+
     Args:
         detector: gives views and legal symmetries.
         heads: tasks whose targets move along.
+        truth: of all events of the training data, in their order.
+        rows: positions of the training events.
         names: which symmetries to use; all legal ones by default.
 
     Attributes:
         generator: draws; torch's own for the device where None.
 
     Raises:
-        ConfigError: an unknown symmetry.
+        ConfigError: an unknown symmetry, or one that makes targets which a task does not have.
     """
 
     generator: torch.Generator | None = None
 
-    def __init__(self, detector: Detector, heads: Sequence[Task], names: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        heads: Sequence[Task],
+        truth: pl.DataFrame,
+        rows: NDArray[np.int64],
+        names: Sequence[str] | None = None,
+    ) -> None:
         super().__init__()
-        known = {symmetry.name: symmetry for symmetry in detector.symmetries}
-        unknown = sorted(set(names or ()) - known.keys())
-        if unknown:
-            raise ConfigError(
-                f"'{unknown[0]}' is not a symmetry of {detector.name}. There are: {', '.join(known)}."
-            )
-        chosen = [None, *(known[name] for name in (known if names is None else names))]
-        self.n_symmetries = len(chosen)
-        self.symmetries = chosen
+        self.symmetries = named_symmetries(detector, names)
+        self.n_symmetries = 1 + len(self.symmetries)
         self.views = {view.name: view for view in detector.views}
-        self.heads = [head for head in heads if not head.is_classification]
-        for head in self.heads:
-            effects = [_column_effects(head, symmetry) for symmetry in chosen]
-            for part, name in enumerate(("source", "scale", "offset")):
-                self._constant(f"{name}_{head.name}", np.stack([effect[part] for effect in effects]))
+        for head in heads:
+            effects = [stated_effect(detector, symmetry, head) for symmetry in self.symmetries]
+            stated = [effect for effect in effects if effect is not None]
+            if len(stated) < len(effects):
+                self._keep_targets(detector, head, truth, rows)
+            elif any(effect != OutputEffect.none(head.n_outputs) for effect in stated):
+                self._keep_effects(head, [OutputEffect.none(head.n_outputs), *stated])
 
-    def _constant(self, name: str, values: NDArray[Any]) -> None:
-        self.register_buffer(name, torch.from_numpy(values), persistent=False)
+    def _keep_effects(self, head: Task, effects: Sequence[OutputEffect]) -> None:
+        """Keep what each symmetry does to the targets of any event, shape (symmetry, n_outputs)."""
+        self._constant(f"source_{head.name}", torch.tensor([effect.source for effect in effects]))
+        self._constant(f"scale_{head.name}", torch.tensor([effect.scale for effect in effects]))
+        self._constant(f"offset_{head.name}", torch.tensor([effect.offset for effect in effects]))
+
+    def _keep_targets(
+        self, detector: Detector, head: Task, truth: pl.DataFrame, rows: NDArray[np.int64]
+    ) -> None:
+        """Keep the targets of each training event under each symmetry, shape (symmetry, event, n_outputs)."""
+        shown = truth[rows]
+        of_each = [encode_target(shown, head)]
+        of_each += [changed_target(shown, detector, symmetry, head) for symmetry in self.symmetries]
+        width = of_each[0].values.shape[1]
+        kind = np.uint8 if head.is_classification and len(head.class_names) <= 256 else np.float32
+        values = np.zeros((len(of_each), len(truth), width), dtype=kind)
+        defined = np.zeros((len(of_each), len(truth)), dtype=bool)
+        for number, target in enumerate(of_each):
+            values[number, rows] = np.where(target.defined[:, None], target.values, 0).astype(kind)
+            defined[number, rows] = target.defined
+        self._constant(f"values_{head.name}", torch.from_numpy(values))
+        self._constant(f"defined_{head.name}", torch.from_numpy(defined))
+
+    def _constant(self, name: str, values: torch.Tensor) -> None:
+        self.register_buffer(name, values, persistent=False)
 
     def draw(self, n_events: int, device: torch.device) -> torch.Tensor:
         """Return a random symmetry number for each event; 0 is the identity."""
@@ -84,11 +121,11 @@ class Augmentation(torch.nn.Module):
             images: pixel values of any type, shape (event, row, col).
             number: symmetry of each event, shape (event,).
         """
-        # torch selects and flips no uint16 on the CPU; the bits are the same.
+        # torch selects no uint16 on the CPU; the bits are the same.
         bits = images.view(torch.int16) if images.dtype == torch.uint16 else images
         changed = bits
-        for position, symmetry in enumerate(self.symmetries):
-            if symmetry is None or not _touches(symmetry, self.views[view]):
+        for position, symmetry in enumerate(self.symmetries, start=1):
+            if not _touches(symmetry, self.views[view]):
                 continue
             rows = (number == position).nonzero()[:, 0]
             if len(rows):
@@ -96,47 +133,27 @@ class Augmentation(torch.nn.Module):
                 changed[rows] = change_images(bits[rows], self.views[view], symmetry)
         return changed.view(images.dtype)
 
-    def target(self, head: Task, values: torch.Tensor, number: torch.Tensor) -> torch.Tensor:
-        """Return the targets of the changed events, physical units, shape (event, n_outputs)."""
-        if head.is_classification:
-            return values
-        source, scale, offset = (
-            self.get_buffer(f"{part}_{head.name}")[number] for part in ("source", "scale", "offset")
-        )
-        return values.gather(1, source) * scale + offset
+    def targets(
+        self, batch: Batch, number: torch.Tensor
+    ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+        """Return by head the targets of the changed events, and where they are defined.
 
-    def undo_target(self, head: Task, values: torch.Tensor, number: torch.Tensor) -> torch.Tensor:
-        """Return predictions made on changed events in the frame of the original ones."""
-        if head.is_classification:
-            return values
-        source, scale, offset = (
-            self.get_buffer(f"{part}_{head.name}")[number] for part in ("source", "scale", "offset")
-        )
-        return torch.zeros_like(values).scatter(1, source, (values - offset) / scale)
+        Args:
+            batch: training events.
+            number: symmetry of each event, shape (event,).
+        """
+        targets, defined = dict(batch.targets), dict(batch.defined)
+        kept = dict(self.named_buffers())
+        for name, values in batch.targets.items():
+            if f"values_{name}" in kept:
+                targets[name] = kept[f"values_{name}"][number, batch.rows].to(values.dtype)
+                defined[name] = kept[f"defined_{name}"][number, batch.rows]
+            elif f"source_{name}" in kept:
+                parts = (kept[f"{part}_{name}"][number] for part in ("source", "scale", "offset"))
+                source, scale, offset = parts
+                targets[name] = values.gather(1, source) * scale + offset
+        return targets, defined
 
 
 def _touches(symmetry: Symmetry, view: View) -> bool:
     return symmetry.transpose or any(axis in view.axes for axis in symmetry.flips)
-
-
-def _column_effects(
-    head: Task, symmetry: Symmetry | None
-) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
-    """Source position, scale and offset for each target column of a head."""
-    columns = head.target_columns
-    source, scale, offset = np.arange(len(columns)), np.ones(len(columns)), np.zeros(len(columns))
-    for position, column in enumerate(columns):
-        effect = None if symmetry is None else symmetry.truth.get(column)
-        if effect is None:
-            continue
-        if effect.source not in columns:
-            raise ConfigError(
-                f"Symmetry '{symmetry.name if symmetry else ''}' mixes '{column}' with '{effect.source}', "
-                f"which task '{head.name}' does not predict. Leave the symmetry out for this task."
-            )
-        source[position], scale[position], offset[position] = (
-            columns.index(effect.source),
-            effect.scale,
-            effect.offset,
-        )
-    return source, scale.astype(np.float32), offset.astype(np.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from hitlens.datasets.augment import Augmentation
+from hitlens.datasets.augment import change_images
 from hitlens.datasets.pixels import view_pixels
 from hitlens.datasets.regions import region_of, shown_detector
-from hitlens.detector import Detector, Task
-from hitlens.errors import DataError, ModelFileError, choose_from
+from hitlens.datasets.symmetries import OutputEffect, stated_effect
+from hitlens.detector import Detector, Symmetry, Task, View
+from hitlens.errors import ConfigError, DataError, ModelFileError, choose_from
 from hitlens.events import Events
 from hitlens.io.atomic import written_whole
 from hitlens.models import build_network
@@ -48,6 +49,8 @@ class ModelCard(BaseModel):
         preprocessing: constants fixed on the training split.
         symmetrise: whether predictions are averaged over the detector's symmetries; those that its
             temperature was fixed on and that its run was evaluated with were.
+        symmetries: by symmetry, what it does to the outputs of each head, or why predictions are not averaged
+            over it; None where the training did not say.
         temperature: by head that classifies; raw scores are divided by it, fixed on the validation split.
         split_hash: of the events in each split.
         data_checksums: sha256 by file name of the data trained on.
@@ -69,6 +72,7 @@ class ModelCard(BaseModel):
     settings: dict[str, Any]
     preprocessing: Preprocessing
     symmetrise: bool = False
+    symmetries: dict[str, dict[str, OutputEffect] | str] | None = None
     temperature: dict[str, float] = {}
     split_hash: str = ""
     data_checksums: dict[str, str] = {}
@@ -138,14 +142,17 @@ class TrainedModel:
         """
         self._check(events)
         regions = self.card.preprocessing.regions
-        symmetries = Augmentation(shown_detector(self.detector, regions), self.card.heads)
+        views = {view.name: view for view in shown_detector(self.detector, regions).views}
+        symmetries = self._averaged_over() if self.card.symmetrise else []
         pixels = {
             view.name: view_pixels(events.images[view.name], view, region_of(regions, view.name))
             for view in self.detector.views
         }
         batches = torch.split(torch.arange(len(events)), batch_size)
         parts = [
-            self._predict_batch({view: one[rows] for view, one in pixels.items()}, symmetries, bfloat16)
+            self._predict_batch(
+                {view: one[rows] for view, one in pixels.items()}, views, symmetries, bfloat16
+            )
             for rows in batches
             if len(rows)
         ]
@@ -178,15 +185,41 @@ class TrainedModel:
                 f"The events have no view '{missing[0]}'. {choose_from(missing[0], events.images)}"
             )
 
+    def _averaged_over(self) -> list[tuple[Symmetry, Mapping[str, OutputEffect]]]:
+        """Symmetries that predictions are averaged over, with what each does to the outputs of the heads."""
+        stated = self.card.symmetries
+        averaged: list[tuple[Symmetry, Mapping[str, OutputEffect]]] = []
+        for symmetry in self.detector.symmetries:
+            effects = self._stated_effects(symmetry) if stated is None else stated.get(symmetry.name, {})
+            if effects and not isinstance(effects, str):
+                averaged.append((symmetry, effects))
+        if self.detector.symmetries and not averaged:
+            raise ConfigError(
+                "The predictions of this model cannot be averaged over any symmetry: classes or targets "
+                "do not move along in the same way for all events. Predict without it (--no-symmetrise)."
+            )
+        return averaged
+
+    def _stated_effects(self, symmetry: Symmetry) -> dict[str, OutputEffect]:
+        """What the description alone says; nothing where that is not enough for every head."""
+        effects = {head.name: stated_effect(self.detector, symmetry, head) for head in self.card.heads}
+        known = {name: effect for name, effect in effects.items() if effect and effect.can_be_undone}
+        return known if len(known) == len(effects) else {}
+
     @torch.inference_mode()
     def _predict_batch(
-        self, pixels: dict[str, torch.Tensor], symmetries: Augmentation, bfloat16: bool
+        self,
+        pixels: dict[str, torch.Tensor],
+        views: Mapping[str, View],
+        symmetries: Sequence[tuple[Symmetry, Mapping[str, OutputEffect]]],
+        bfloat16: bool,
     ) -> dict[str, NDArray[Any]]:
-        n_events = len(next(iter(pixels.values())))
         found: dict[str, list[torch.Tensor]] = {head.name: [] for head in self.card.heads}
-        for number in range(symmetries.n_symmetries if self.card.symmetrise else 1):
-            numbers = torch.full((n_events,), number)
-            changed = {view: symmetries.images(view, raw, numbers) for view, raw in pixels.items()}
+        for symmetry, effects in [(None, {}), *symmetries]:
+            changed = {
+                name: change_images(raw, views[name], symmetry) if symmetry else raw
+                for name, raw in pixels.items()
+            }
             inputs = {view: self.card.preprocessing.images(view, raw) for view, raw in changed.items()}
             with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
                 outputs = self.network(inputs).float()
@@ -194,7 +227,8 @@ class TrainedModel:
                 self.card.heads, split_outputs(self.card.heads, outputs).values(), strict=True
             ):
                 values = self.card.preprocessing.unscale_output(head, raw)
-                found[head.name].append(symmetries.undo_target(head, values, numbers))
+                effect = effects.get(head.name)
+                found[head.name].append(effect.undo(values) if effect else values)
         return {head.name: self._mean(head, found[head.name]).numpy() for head in self.card.heads}
 
     def _mean(self, head: Task, values: list[torch.Tensor]) -> torch.Tensor:

@@ -92,18 +92,16 @@ class TrainingModule(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """Return the mean loss of a batch; of a share, what its mean over the processes is that of."""
         share = batch.share or Share(0, len(batch), len(batch))
-        images, targets = batch.images, batch.targets
+        images, targets, defined = batch.images, batch.targets, batch.defined
         for layer in self._dropouts:
             layer.share = share
         if self.augmentation is not None:
             number = self.augmentation.draw(share.n_events, self.device)[share.rows]
             images = {view: self.augmentation.images(view, pixels, number) for view, pixels in images.items()}
-            targets = {
-                head.name: self.augmentation.target(head, targets[head.name], number) for head in self.heads
-            }
+            targets, defined = self.augmentation.targets(batch, number)
         scaled = self._scaled(images)
         outputs = self.network(scaled) if self.seat is None else self.seat.forward(self.network, scaled)
-        losses, per_event = self._losses(outputs, targets, batch.defined, batch.weights, batch.share)
+        losses, per_event = self._losses(outputs, targets, defined, batch.weights, batch.share)
         loss = self._weighted(losses)
         self._train_losses.append(loss.detach())
         if self.config.hard_sampling:

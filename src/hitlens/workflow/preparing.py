@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial, reduce
 from pathlib import Path
@@ -22,9 +23,16 @@ from hitlens.datasets.resident import ResidentData
 from hitlens.datasets.splits import NAMES, Split, split_events
 from hitlens.datasets.stored import StoredEvents
 from hitlens.datasets.streaming import StreamedData
+from hitlens.datasets.symmetries import (
+    OutputEffect,
+    check_invariant,
+    check_whole_views,
+    learnt_effect,
+    named_symmetries,
+)
 from hitlens.datasets.targets import encode_target, present_classes, strata_of
 from hitlens.datasets.transforms import fit_scaling
-from hitlens.detector import Detector, ReadReport, Task
+from hitlens.detector import Detector, ReadReport, Symmetry, Task
 from hitlens.detectors import get_detector
 from hitlens.errors import ConfigError, DataError, choose_from
 from hitlens.events import Events, EventSource, evaluate_condition
@@ -258,10 +266,7 @@ def build_module(config: RunConfig, prepared: Prepared, data: ResidentData | Str
         len(config.model.scaling),
         sum(head.n_outputs for head in prepared.heads),
     )
-    augmentation = None
-    if config.train.augment is not False:
-        names = None if config.train.augment is True else config.train.augment
-        augmentation = Augmentation(shown, prepared.heads, names)
+    augmentation = _augmentation(config, prepared, shown)
     weights = {}
     if config.train.class_weights == "balanced":
         weights = {h.name: _class_weights(data, h, rows) for h in prepared.heads if h.is_classification}
@@ -272,6 +277,81 @@ def build_module(config: RunConfig, prepared: Prepared, data: ResidentData | Str
         shares=config.model.class_scores,
     )
     return TrainingModule(network, prepared.heads, preprocessing, config.train, augmentation, weights)
+
+
+def _augmentation(config: RunConfig, prepared: Prepared, shown: Detector) -> Augmentation | None:
+    """Symmetries that are drawn from, checked against all settings that are about truth."""
+    if config.train.augment is False:
+        return None
+    names = None if config.train.augment is True else config.train.augment
+    symmetries = named_symmetries(prepared.detector, names)
+    for symmetry in symmetries:
+        for head in prepared.heads:
+            check_whole_views(prepared.detector, symmetry, head, config.model.regions)
+    _check_settings(config, prepared, symmetries)
+    return Augmentation(shown, prepared.heads, prepared.events.truth, prepared.split.train, names)
+
+
+def _check_settings(config: RunConfig, prepared: Prepared, symmetries: Sequence[Symmetry]) -> None:
+    """Refuse selections and shares that hold for an event, but not for its image under a symmetry."""
+    truth = prepared.events.truth[prepared.split.train]
+    _check_selections(config, prepared.detector, symmetries, truth)
+    mix = config.train.mix
+    for text in () if isinstance(mix, str) else mix:
+        labels = partial(evaluate_condition, expression=text)
+        check_invariant(prepared.detector, symmetries, truth, f"train.mix '{text}'", [text], labels)
+    classifying = [head for head in prepared.heads if head.is_classification]
+    by_class = [("train.mix = balanced", head) for head in classifying[:1] if mix == "balanced"]
+    if config.train.class_weights == "balanced":
+        by_class += [("train.class_weights = balanced", head) for head in classifying]
+    for setting, head in by_class:
+        check_invariant(
+            prepared.detector,
+            symmetries,
+            truth,
+            f"{setting}, which counts the classes of task '{head.name}',",
+            [head.target, head.selection],
+            partial(_class_numbers, head=head),
+        )
+
+
+def _check_selections(
+    config: RunConfig, detector: Detector, symmetries: Sequence[Symmetry], truth: pl.DataFrame
+) -> None:
+    selections = {"data.selection": config.data.selection, "train.selection": config.train.selection}
+    for setting, text in selections.items():
+        if text:
+            labels = partial(evaluate_condition, expression=text)
+            check_invariant(detector, symmetries, truth, f"{setting} '{text}'", [text], labels)
+
+
+def _class_numbers(truth: pl.DataFrame, head: Task) -> NDArray[np.float32]:
+    target = encode_target(truth, head)
+    return np.where(target.defined, target.values[:, 0], -1)
+
+
+def learnt_effects(config: RunConfig, prepared: Prepared) -> dict[str, dict[str, OutputEffect] | str]:
+    """Return what each symmetry does to the outputs of each head; why it cannot be averaged over, if so.
+
+    Raises:
+        ConfigError: model.symmetrise is on and no symmetry can be averaged over.
+    """
+    truth = prepared.events.truth[prepared.split.train]
+    effects: dict[str, dict[str, OutputEffect] | str] = {}
+    for symmetry in prepared.detector.symmetries:
+        try:
+            _check_selections(config, prepared.detector, [symmetry], truth)
+            for head in prepared.heads:
+                check_whole_views(prepared.detector, symmetry, head, config.model.regions)
+            effects[symmetry.name] = {
+                head.name: learnt_effect(prepared.detector, symmetry, head, truth) for head in prepared.heads
+            }
+        except ConfigError as error:
+            effects[symmetry.name] = str(error)
+    refused = [effect for effect in effects.values() if isinstance(effect, str)]
+    if config.model.symmetrise and refused and len(refused) == len(effects):
+        raise ConfigError(f"model.symmetrise: {refused[0]}")
+    return effects
 
 
 def _check_heads(config: RunConfig, heads: tuple[Task, ...]) -> None:

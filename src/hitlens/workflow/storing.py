@@ -10,6 +10,7 @@ import polars as pl
 
 from hitlens.config import DataConfig, RunConfig
 from hitlens.datasets.stored import StoredEvents, open_stored
+from hitlens.datasets.symmetries import columns_behind
 from hitlens.detector import Detector, ReadReport, Task
 from hitlens.errors import ConfigError
 from hitlens.events import Events, evaluate_condition
@@ -134,7 +135,7 @@ def needed_columns(config: RunConfig, detector: Detector, task: Task) -> set[str
     names = {*detector.labels, "file", *(name for one in tasks for name in one.target_columns)}
     for text in (*conditions, *_own_conditions(config)):
         names.update(pl.sql_expr(text).meta.root_names())
-    return names
+    return columns_behind(detector, names)
 
 
 def check_conditions(config: RunConfig, events: StoredEvents) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import platform
 import time
@@ -41,8 +42,17 @@ from hitlens.workflow.folders import check_same_settings
 from hitlens.workflow.origins import READINGS, set_outdated_aside, written_checksums
 from hitlens.workflow.prediction import predicts_in_bfloat16
 from hitlens.workflow.prediction_files import write_event_predictions
-from hitlens.workflow.preparing import Prepared, build_module, prepare, training_data, weights_hash
+from hitlens.workflow.preparing import (
+    Prepared,
+    build_module,
+    learnt_effects,
+    prepare,
+    training_data,
+    weights_hash,
+)
 from hitlens.workflow.run_events import read_run_config
+
+log = logging.getLogger(__name__)
 
 #: Splits whose events a training predicts when it is over.
 PREDICTED = ("validation", "test")
@@ -152,6 +162,10 @@ def begin_training(
     prepared.check_serves(config)
     data = training_data(config, prepared)
     module = build_module(config, prepared, data)
+    if config.model.symmetrise and processes.is_first:
+        for symmetry, effect in learnt_effects(config, prepared).items():
+            if isinstance(effect, str):
+                log.warning("model.symmetrise leaves out symmetry '%s'. %s", symmetry, effect)
     check_divisible(config.train, len(prepared.split.train), len(prepared.split.validation))
     if not processes.is_first:
         return Begun(config, folder, prepared, data, module, {}, resume, 0.0, started)
@@ -227,6 +241,7 @@ def _trained_model(begun: Begun, result: TrainingResult) -> TrainedModel:
         settings=config.model.settings,
         preprocessing=module.preprocessing,
         symmetrise=config.model.symmetrise,
+        symmetries=learnt_effects(config, prepared),
         split_hash=prepared.split.hash,
         data_checksums=record["data"]["sha256"],
         seed=config.train.seed,

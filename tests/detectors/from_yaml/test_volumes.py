@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
 from hitlens.config import RunConfig
 from hitlens.datasets.augment import Augmentation
+from hitlens.datasets.resident import Batch
+from hitlens.datasets.symmetries import stated_effect
 from hitlens.detectors import read_detector
 from hitlens.errors import ConfigError
 from hitlens.workflow.data import convert, read_events
@@ -104,7 +107,7 @@ def test_symmetries_flip_any_axis_and_move_the_vertex() -> None:
     detector = read_detector(TANK, "tank.yaml")
     charge, truth = made(4)
     task = detector.task("vertex")
-    moves = Augmentation(detector, [task])
+    moves = Augmentation(detector, [task], pl.DataFrame(truth), np.arange(4))
     assert moves.n_symmetries == 4
     images = torch.from_numpy(charge)
     numbers = torch.arange(4)
@@ -112,9 +115,14 @@ def test_symmetries_flip_any_axis_and_move_the_vertex() -> None:
     for number, axis in ((1, 0), (2, 1), (3, 2)):
         np.testing.assert_array_equal(changed[number], np.flip(charge[number], axis))
     target = torch.tensor(np.stack([truth["z_px"], truth["y_px"], truth["x_px"]], axis=1))
-    moved = moves.target(task, target, numbers)
+    known = torch.ones(4, dtype=torch.bool)
+    batch = Batch({}, {"vertex": target}, {"vertex": known}, numbers, torch.ones(4))
+    moved = moves.targets(batch, numbers)[0]["vertex"]
     assert moved[1, 0] == 6 - target[1, 0]
-    torch.testing.assert_close(moves.undo_target(task, moved, numbers), target)
+    for number, symmetry in enumerate(detector.symmetries, start=1):
+        effect = stated_effect(detector, symmetry, task)
+        assert effect is not None
+        torch.testing.assert_close(effect.undo(moved[[number]]), target[[number]])
 
 
 @pytest.mark.parametrize("layout", ["full", "hits"])
