@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from hitlens.datasets.regions import Region
 from hitlens.datasets.splits import SplitConfig
 from hitlens.datasets.transforms import Curve, Normalise
 from hitlens.errors import ConfigError, HitlensError, NotFoundError, choose_from
 from hitlens.evaluate.config import EvaluateConfig
+from hitlens.io.names import expanded, has_ending
 from hitlens.models import MODELS, check_settings
 from hitlens.models.preprocessing import ClassScores, TargetCurve, TargetUnits
 from hitlens.settings import explain, merged, read_override, read_yaml
@@ -28,7 +29,7 @@ class DataConfig(BaseModel):
     """Which events.
 
     Attributes:
-        files: files of any readable layout.
+        files: files of any readable layout; ``~`` and ``$VARIABLES`` are replaced, all else is the name.
         layout: name of the layout; recognised from the files where empty.
         options: options of the layout's reader.
         selection: SQL condition over truth columns; events where it does not hold are left out and counted.
@@ -50,6 +51,11 @@ class DataConfig(BaseModel):
     on_bad_event: Literal["raise", "skip"] = "raise"
     memory: Literal["auto", "resident", "streaming"] = "auto"
     shuffle_events: int = Field(65_536, ge=16)
+
+    @field_validator("files")
+    @classmethod
+    def _are_expanded(cls, files: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(expanded(file)) for file in files)
 
 
 class ModelConfig(BaseModel):
@@ -298,8 +304,8 @@ def dump_config(config: BaseModel) -> str:
 
 
 def _recipe_text(source: str | Path) -> str:
-    path = Path(source)
-    if path.suffix in (".yaml", ".yml"):
+    path = expanded(source)
+    if has_ending(path, (".yaml", ".yml")):
         if not path.is_file():
             raise NotFoundError(
                 f"No file {path}. Give a YAML file or a shipped recipe. {choose_from('', list_recipes())}"

@@ -296,9 +296,7 @@ class Layout:
 
     def part_number(self, path: Path) -> int | None:
         """Return the number in the name of one of the numbered files; None for any other name."""
-        before, _, after = self.parts.partition("#")
-        found = re.fullmatch(f"{re.escape(before)}([0-9]+){re.escape(after)}", path.name)
-        return int(found[1]) if found and self.parts else None
+        return _number_in(path.name, self.parts)
 
     def part_name(self, number: int) -> str:
         """Return the name of the numbered file of that number."""
@@ -306,8 +304,24 @@ class Layout:
 
     def parts_in(self, folder: Path) -> list[Path]:
         """Return the numbered files of a folder, by number."""
-        numbered = [(self.part_number(path), path) for path in folder.iterdir()] if folder.is_dir() else []
-        return [path for _, path in sorted((n, path) for n, path in numbered if n is not None)]
+        return numbered_files(folder, self.parts)
+
+
+def numbered_files(folder: Path, parts: str) -> list[Path]:
+    """Return the numbered files of a folder, by number; none where ``parts`` is empty.
+
+    Args:
+        folder: where to look.
+        parts: their name with # in place of the number.
+    """
+    numbered = [(_number_in(path.name, parts), path) for path in folder.iterdir()] if folder.is_dir() else []
+    return [path for _, path in sorted((n, path) for n, path in numbered if n is not None)]
+
+
+def _number_in(name: str, parts: str) -> int | None:
+    before, _, after = parts.partition("#")
+    found = re.fullmatch(f"{re.escape(before)}([0-9]+){re.escape(after)}", name)
+    return int(found[1]) if found and parts else None
 
 
 class Simulator(Protocol):

@@ -190,3 +190,20 @@ def test_a_selection_may_name_truth_columns_as_the_detector_does() -> None:
     assert plain["event"].to_list() == [99]
     assert plain.equals(predictions.filter("true_n_electrons = 2 AND score_multiplicity < 0.2").table)
     assert plain.columns == predictions.table.columns
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("name", ["run[1]", "a*b", "x?", "sp ace#", "a::b"])
+def test_a_name_is_no_pattern(tmp_path: Path, suffix: str, name: str) -> None:
+    write_predictions(make(2), tmp_path / f"run1{suffix}")
+    got = read_predictions(write_predictions(make(5), tmp_path / f"{name}{suffix.upper()}"))
+    assert got.table.equals(make(5).table)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([f"run1{suffix}", f"{name}{suffix.upper()}"])
+
+
+def test_parts_are_joined_by_their_names(tmp_path: Path) -> None:
+    parts = [tmp_path / f"part[{i}].parquet" for i in (1, 2)]
+    for part in (*parts, tmp_path / "part1.parquet"):
+        make(3).table.write_parquet(part)
+    joined = module.join_predictions(parts, make(0), tmp_path / "a*.parquet")
+    assert len(read_predictions(joined)) == 6

@@ -156,3 +156,25 @@ def test_a_file_cut_short_is_refused(path: Path) -> None:
         open_columns(path) as columns,
     ):
         columns.read("f", 0, N)
+
+
+@pytest.mark.parametrize(
+    "name", ["run[1]", "a*b", "x?", "sp ace", "h#x", "p%20x", "-dash", "é", "a:b", "a::b", "{1,2}"]
+)
+def test_a_name_is_no_pattern(name: str, path: Path) -> None:
+    odd = path.with_name(name + path.suffix.upper())
+    for other in ("run1", "axb", "xx"):  # what the patterns would match
+        path.with_name(other + path.suffix.upper()).write_bytes(b"")
+    path.rename(odd)
+    with open_columns(odd) as columns:
+        name = next(name for name in columns.names if name.split("/")[-1] == "n")
+        read = columns.read(name, 0, N)
+    assert isinstance(read, np.ndarray) and read.tolist() == list(range(N))
+
+
+def test_a_folder_is_no_column(tmp_path: Path) -> None:
+    folder = tmp_path / "energy=5"
+    folder.mkdir()
+    pl.DataFrame({"n": [1, 2]}).write_parquet(folder / "a.parquet")
+    with open_columns(folder / "a.parquet") as columns:
+        assert columns.names == ("n",)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,6 +26,7 @@ from hitlens.cli.simulate import simulate
 from hitlens.cli.train import train
 from hitlens.cli.tune import tune
 from hitlens.errors import HitlensError
+from hitlens.io.names import expanded
 
 __all__ = ["app", "main"]
 
@@ -38,8 +42,25 @@ COMMANDS = (
     *(simulate, fetch, convert, inspect, recipes),
     *(train, tune, crossvalidate, predict, evaluate, report, gallery, runs),
 )
+
+
+def _with_expanded_names(command: Callable[..., None]) -> Callable[..., None]:
+    """Let ``~`` and ``$VARIABLES`` stand in names of files where no shell replaces them."""
+
+    def named(value: object) -> object:
+        if isinstance(value, list):
+            return [named(one) for one in value]
+        return expanded(value) if isinstance(value, Path) else value
+
+    @wraps(command)
+    def run(**given: object) -> None:
+        command(**{name: named(value) for name, value in given.items()})
+
+    return run
+
+
 for command in COMMANDS:
-    app.command(command.__name__)(command)
+    app.command(command.__name__)(_with_expanded_names(command))
 
 
 def _print_version(asked: bool) -> None:

@@ -58,9 +58,10 @@ def runs(
 ) -> None:
     """List the runs below some folders: what was trained, how, and how well."""
     from hitlens.errors import ConfigError, choose_from
+    from hitlens.io.names import expanded, has_ending
     from hitlens.workflow.listing import check_columns, choose_runs, dotted_names, find_runs
 
-    path = Path(output) if output.endswith(_ENDINGS) else None
+    path = expanded(output) if has_ending(Path(output), _ENDINGS) else None
     if path is None and output not in ("table", "csv", "json"):
         choices = ["table", "csv", "json", *(f"FILE{ending}" for ending in _ENDINGS)]
         raise ConfigError(f"--output cannot be '{output}'. {choose_from(output, choices)}")
@@ -85,10 +86,10 @@ def _write(table: pl.DataFrame, path: Path) -> None:
     from hitlens.io.atomic import written_whole
 
     with written_whole(path) as partial:
-        if path.suffix == ".parquet":
+        if path.suffix.lower() == ".parquet":
             table.write_parquet(partial)
         else:
-            partial.write_text(_as_text(table, path.suffix[1:]), encoding="utf-8")
+            partial.write_text(_as_text(table, path.suffix[1:].lower()), encoding="utf-8")
 
 
 def _as_text(table: pl.DataFrame, kind: str) -> str:

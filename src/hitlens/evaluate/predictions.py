@@ -16,6 +16,7 @@ from hitlens.detector import Task
 from hitlens.errors import DataError, FileFormatError, NotFoundError, choose_from
 from hitlens.events import evaluate_condition
 from hitlens.io.atomic import written_whole
+from hitlens.io.names import has_ending
 
 #: Version of the predictions file. 1: first.
 FORMAT_VERSION = 1
@@ -201,11 +202,11 @@ def join_predictions(parts: Sequence[Path], like: Predictions, path: Path | str)
     """
     path = Path(path)
     check_predictions_name(path)
-    tables = [pl.scan_parquet(part) for part in parts] or [like.table.lazy()]
+    tables = [pl.scan_parquet(part, glob=False) for part in parts] or [like.table.lazy()]
     schemas = [table.collect_schema() for table in tables]
     alike = parts and all(list(schema.items()) == list(schemas[0].items()) for schema in schemas)
-    whole = pl.scan_parquet(list(parts)) if alike else pl.concat(tables, how="diagonal_relaxed")
-    if path.suffix != ".parquet":
+    whole = pl.scan_parquet(list(parts), glob=False) if alike else pl.concat(tables, how="diagonal_relaxed")
+    if not has_ending(path, ".parquet"):
         return write_predictions(like.with_table(whole.collect()), path)
     whole = _plain(whole)
     with written_whole(path) as temporary:
@@ -279,12 +280,12 @@ _Reader = Callable[[Path], tuple[str, pl.DataFrame]]
 
 
 def _format(path: Path) -> tuple[_Writer, _Reader]:
-    if path.suffix not in FORMATS:
+    if path.suffix.lower() not in FORMATS:
         raise NotFoundError(
             f"Predictions cannot be kept as '{path.suffix or path.name}' (file '{path}'). "
             f"{choose_from(path.suffix, FORMATS)}"
         )
-    return FORMATS[path.suffix]
+    return FORMATS[path.suffix.lower()]
 
 
 def _plain(table: Table) -> Table:
@@ -339,7 +340,7 @@ def _write_parquet(table: pl.DataFrame, header: str, path: Path) -> None:
 
 
 def _read_parquet(path: Path) -> tuple[str, pl.DataFrame]:
-    return pl.read_parquet_metadata(path)["hitlens"], pl.read_parquet(path)
+    return pl.read_parquet_metadata(path)["hitlens"], pl.read_parquet(path, glob=False)
 
 
 def _write_hdf5(table: pl.DataFrame, header: str, path: Path) -> None:
@@ -378,7 +379,8 @@ def _write_root(table: pl.DataFrame, header: str, path: Path) -> None:
         name: ak.Array(array.tolist() or np.array([""])[:0]) if array.dtype == object else array
         for name, array in _arrays(table).items()
     }
-    with uproot.recreate(path) as file:
+    # uproot takes "::" in a name for two names.
+    with path.open("w+b") as opened, uproot.recreate(opened) as file:
         file["hitlens"] = header
         file.mktree(_NAME, columns)
 
@@ -386,7 +388,7 @@ def _write_root(table: pl.DataFrame, header: str, path: Path) -> None:
 def _read_root(path: Path) -> tuple[str, pl.DataFrame]:
     import uproot
 
-    with uproot.open(path) as file:
+    with path.open("rb") as opened, uproot.open(opened) as file:
         header = str(file["hitlens"])
         arrays = file[_NAME].arrays(library="np")
         return header, pl.DataFrame({name: _native(array) for name, array in arrays.items()})
@@ -409,7 +411,7 @@ def _read_csv(path: Path) -> tuple[str, pl.DataFrame]:
         header = file.readline().decode().removeprefix("#")
     types = json.loads(header)["columns"]
     schema = {name: _TYPES[text] for name, text in types.items()}
-    return header, pl.read_csv(path, skip_rows=1, schema=schema)
+    return header, pl.read_csv(path, skip_rows=1, schema=schema, glob=False)
 
 
 #: How to write and read predictions, by file ending.

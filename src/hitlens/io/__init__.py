@@ -8,6 +8,7 @@ __all__ = [
     "fetch",
     "guard",
     "hdf5",
+    "names",
     "native",
     "native_format",
     "native_writer",

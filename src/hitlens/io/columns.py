@@ -216,7 +216,8 @@ class _RootColumns:
         import uproot
 
         self._path = path
-        self._file = uproot.open(path)
+        self._opened = path.open("rb")  # uproot takes "::" in a name for two names
+        self._file = uproot.open(self._opened)
         kinds = self._file.classnames(recursive=True, cycle=False)
         trees = [name for name, kind in kinds.items() if kind in ("TTree", "ROOT::RNTuple")]
         if tree and tree not in trees:
@@ -252,6 +253,7 @@ class _RootColumns:
 
     def __exit__(self, *exc: object) -> None:
         self._file.close()
+        self._opened.close()
 
 
 class _ParquetColumns:
@@ -259,7 +261,7 @@ class _ParquetColumns:
         import polars as pl
 
         self._path = path
-        self._table = pl.scan_parquet(path)
+        self._table = pl.scan_parquet(path, glob=False, hive_partitioning=False)
         self.names = tuple(self._table.collect_schema())
         self._n_rows = int(self._table.select(pl.len()).collect().item())
 

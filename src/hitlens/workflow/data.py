@@ -15,6 +15,7 @@ from hitlens.detector import Detector, Layout, ReadReport, Writer
 from hitlens.detectors import get_detector
 from hitlens.errors import ConfigError, DataError
 from hitlens.events import Events
+from hitlens.io.names import has_ending
 from hitlens.workflow.growing import join_blocks
 from hitlens.workflow.sources import (
     DESCRIPTION,
@@ -330,11 +331,13 @@ def _layout_to_write(path: Path, detector: Detector, name: str | None) -> Layout
     for layout in detector.layouts:
         if layout.open_writer is not None and layout.part_number(path) is not None:
             return layout
-    if path.name.endswith(NATIVE_SUFFIXES):
+    if has_ending(path, NATIVE_SUFFIXES):
         return None
-    ending = path.name if path.suffix and not path.is_dir() else f"{path.name}/"
+    ending = Path(path.name) if path.suffix and not path.is_dir() else None
     for layout in detector.layouts:
-        if layout.open_writer is not None and ending.endswith(layout.suffixes):
+        if layout.open_writer is not None and (
+            has_ending(ending, layout.suffixes) if ending else "/" in layout.suffixes
+        ):
             return layout
     raise ConfigError(f"The name '{path}' fits no layout that can be written. {_writable(detector)}")
 

@@ -19,6 +19,7 @@ from hitlens.errors import ConfigError, DataError, SelectionError
 from hitlens.evaluate.predictions import Predictions, read_predictions
 from hitlens.evaluate.regression import largest_errors
 from hitlens.events import EventSource, evaluate_expression
+from hitlens.io.names import has_ending
 from hitlens.report.embed import figure_to_bytes
 from hitlens.report.event_display import draw_gallery
 from hitlens.report.gallery import Gallery, class_outcomes, make_gallery, outcomes
@@ -172,7 +173,7 @@ def gallery(
         ConfigError: an ending that is not one of these, or a predictions file without event files.
         SelectionError: the condition or the order cannot be read, or no event fulfils it.
     """
-    if out.suffix not in (".html", ".png", ".svg"):
+    if not has_ending(out, (".html", ".png", ".svg")):
         raise ConfigError(f"A gallery must end in .html, .png or .svg. Got '{out}'.")
     predictions, events, detector = _open(source, files)
     chosen = predictions.filter(select) if select else predictions
@@ -183,10 +184,10 @@ def gallery(
     positions = _positions(chosen.table[one.rows], events, detector)
     found = _gallery(chosen, events, detector, one, positions.tolist())
     figure = draw_gallery(found, detector.views)
-    if out.suffix == ".html":
+    if has_ending(out, ".html"):
         page = render_gallery(found, figure_to_bytes(figure, "png", DPI), f"{source.name}: gallery")
         return write_whole(out, page)
-    return write_whole(out, figure_to_bytes(figure, "svg" if out.suffix == ".svg" else "png", DPI))
+    return write_whole(out, figure_to_bytes(figure, "svg" if has_ending(out, ".svg") else "png", DPI))
 
 
 def _open(source: Path, files: Sequence[Path] | None) -> tuple[Predictions, EventSource, Detector]:

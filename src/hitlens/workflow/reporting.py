@@ -122,6 +122,6 @@ def _read_history(folder: Path) -> pl.DataFrame | None:
     if not path.is_file():
         return None
     try:
-        return pl.read_csv(path)
+        return pl.read_csv(path, glob=False)
     except pl.exceptions.PolarsError as error:
         raise RunError(f"{path} cannot be read: {str(error).splitlines()[0]}.") from None

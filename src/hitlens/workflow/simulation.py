@@ -19,6 +19,7 @@ from hitlens.detectors import get_detector
 from hitlens.errors import ConfigError, NotFoundError
 from hitlens.events import Events, concat
 from hitlens.io.atomic import files_written_whole
+from hitlens.io.names import has_ending
 from hitlens.settings import load_settings
 from hitlens.simulate.comparison import Comparison
 from hitlens.workflow.data import open_writer, read_events
@@ -248,7 +249,7 @@ def simulate_output(
     numbered = any(layout.parts and layout.open_writer for layout in get_detector(detector).layouts)
     if n_files is None and not (numbered and (path.is_dir() or not path.suffix)):
         return [simulate_to_file(path, detector, n_events, seed, **options)]
-    if path.name.endswith(NATIVE_SUFFIXES):
+    if has_ending(path, NATIVE_SUFFIXES):
         raise ConfigError(f"{path} is the name of one file; {n_files} files need the name of a folder.")
     return simulate_to_files(path, detector, n_events, n_files or 1, seed, **options)
 

@@ -13,6 +13,7 @@ from hitlens.detector import Detector, Layout, ReadReport
 from hitlens.detectors import DETECTORS, get_detector, read_detector
 from hitlens.errors import ConfigError, DataError, FileFormatError, NotFoundError, choose_from
 from hitlens.events import Events
+from hitlens.io.names import expanded
 from hitlens.io.pixels import without_bad_pixels
 
 #: Name of the layout that every detector has.
@@ -111,7 +112,7 @@ def find_sources(
         ConfigError: files that do not say their detector, and fit several.
         FileFormatError: a file that no layout fits.
     """
-    given = [Path(path) for path in ([paths] if isinstance(paths, (str, Path)) else paths)]
+    given = [expanded(path) for path in ([paths] if isinstance(paths, (str, Path)) else paths)]
     if not given:
         raise DataError("No file to read: give at least one.")
     for path in given:

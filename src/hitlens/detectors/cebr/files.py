@@ -8,6 +8,7 @@ from pathlib import Path
 from hitlens.detector import Layout, ReadReport, Writer
 from hitlens.detectors.cebr.columns import EXPERIMENT, TRACES
 from hitlens.events import Events
+from hitlens.io.names import has_ending
 
 _N_TEXT, _N_ANODE, _N_DECAY, _N_TRACE = 262, 258, 259, 211
 _TEXT_SUFFIXES = (".txt", ".txt.gz")
@@ -29,7 +30,7 @@ def _is_text(path: Path) -> bool:
     # A .txt that is nothing else is taken for events, so that a malformed one is told where it is wrong.
     n_fields = _n_fields(path)
     others = (_N_ANODE, _N_DECAY, _N_TRACE)
-    named = path.is_file() and path.name.endswith(_TEXT_SUFFIXES)
+    named = path.is_file() and has_ending(path, _TEXT_SUFFIXES)
     return n_fields == _N_TEXT or (named and n_fields not in others)
 
 
@@ -79,7 +80,7 @@ def _read_traces(
 def _write_text(path: Path) -> Writer:
     from hitlens.detectors.cebr.text import TextWriter
 
-    return TextWriter(path, gzipped=path.name.endswith(".gz"))
+    return TextWriter(path, gzipped=has_ending(path, ".gz"))
 
 
 def _write_npy(path: Path) -> Writer:

@@ -17,6 +17,7 @@ from hitlens.detectors.dune.truth import TYPES, columns_of, find_faults, truth_t
 from hitlens.errors import DataError, FileFormatError, NotFoundError
 from hitlens.events import Events
 from hitlens.io.atomic import written_whole
+from hitlens.io.names import has_ending
 
 #: Arrays of the pixel list, with their types.
 PIXELS: dict[str, Any] = {
@@ -44,7 +45,7 @@ def is_npz(path: Path) -> bool:
     """
     if not path.is_file() or not zipfile.is_zipfile(path):
         # Of a file cut short no content is left to tell by.
-        return path.is_file() and path.suffix == ".npz"
+        return path.is_file() and has_ending(path, ".npz")
     with zipfile.ZipFile(path) as archive:
         names = {name.removesuffix(".npy") for name in archive.namelist()}
     return {*PIXELS, "flavour"} <= names

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hitlens.detector import Layout, ReadReport
+from hitlens.detector import Layout, ReadReport, numbered_files
 from hitlens.detectors.from_yaml.images import ImageReader
 from hitlens.detectors.from_yaml.places import Places
 from hitlens.detectors.from_yaml.schema import DetectorDescription, FileDescription
@@ -17,6 +17,7 @@ from hitlens.detectors.from_yaml.truth import TruthReader
 from hitlens.errors import FileFormatError, HitlensError
 from hitlens.events import Events
 from hitlens.io.columns import KINDS, Columns, has_signature, open_columns
+from hitlens.io.names import has_ending
 from hitlens.io.pixels import ADVICE
 
 log = logging.getLogger(__name__)
@@ -52,8 +53,8 @@ def _recognises(description: DetectorDescription, number: int, path: Path) -> bo
 
     file = description.files[number]
     if path.is_dir():
-        return bool(file.parts) and any(path.glob(file.parts.replace("#", "[0-9]*")))
-    if not path.name.endswith(_suffixes(file)) or not has_signature(path, file.kind):
+        return bool(numbered_files(path, file.parts))
+    if not has_ending(path, _suffixes(file)) or not has_signature(path, file.kind):
         return False
     if file.kind == "hdf5" and is_native(path):
         return False

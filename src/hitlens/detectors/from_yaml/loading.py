@@ -12,6 +12,7 @@ from hitlens.detectors.from_yaml.layouts import layouts_of
 from hitlens.detectors.from_yaml.places import Places
 from hitlens.detectors.from_yaml.schema import DetectorDescription
 from hitlens.errors import NotFoundError
+from hitlens.io.names import expanded, has_ending
 
 
 def is_description(name: str) -> bool:
@@ -21,7 +22,7 @@ def is_description(name: str) -> bool:
         >>> is_description("detectors/strips.yaml"), is_description("strips")
         (True, False)
     """
-    return name.endswith((".yaml", ".yml"))
+    return has_ending(Path(name), (".yaml", ".yml"))
 
 
 def load_detector(path: Path | str) -> Detector:
@@ -34,7 +35,7 @@ def load_detector(path: Path | str) -> Detector:
         NotFoundError: there is no such file.
         ConfigError: the description is wrong; says which key, on which line, and what would be right.
     """
-    path = Path(path)
+    path = expanded(path)
     if not path.is_file():
         raise NotFoundError(
             f"No file '{path}' to describe a detector. Check the name; a relative one starts from the folder "
