@@ -85,8 +85,100 @@ def test_truth_of_other_events_is_warned_of(folder: Path) -> None:
         next(read_npy(folder, 100))
 
 
-def test_without_truth(folder: Path) -> None:
+def rename(folder: Path, rest: str) -> None:
+    for file in list(folder.glob("*.npy")):
+        file.rename(folder / f"{file.stem}{rest}.npy")
+
+
+TRUTH = {
+    ("labels",): ["n_electrons"],
+    ("positions",): ["n_electrons", "x_1_px", "y_1_px", "x_2_px", "y_2_px"],
+    ("energies",): ["n_electrons", "energy_1_mev", "energy_2_mev"],
+    ("labels", "positions"): ["n_electrons", "x_1_px", "y_1_px", "x_2_px", "y_2_px"],
+}
+
+
+@pytest.mark.parametrize("present", TRUTH)
+def test_whatever_truth_is_there_is_taken(folder: Path, present: tuple[str, ...]) -> None:
+    """The published arrays may come without energies: `images_training_200k.npy`, `labels_...`."""
+    expected = next(read_npy(folder, 100)).truth
+    for name in {"labels", "positions", "energies"} - set(present):
+        (folder / f"{name}.npy").unlink()
+    rename(folder, "_training_200k")
+    truth = concat(list(read_npy(folder, 25))).truth
+    wanted = ["file", "event", *TRUTH[present]]
+    assert set(truth.columns) == set(wanted)
+    assert_frame_equal(truth.select(wanted), expected.select(wanted))
+    assert truth["n_electrons"].n_unique() == 2
+
+
+def test_training_and_test_arrays_may_share_a_folder(tmp_path: Path, make_cebr: Make) -> None:
+    events = make_cebr(60)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for rest, rows in (("training_200k", slice(0, 40)), ("test_200k", slice(40, 60))):
+        part = write(tmp_path / rest, events.select(rows))
+        if rest == "test_200k":
+            (part / "energies.npy").unlink()
+        for file in part.glob("*.npy"):
+            file.rename(folder / f"{file.stem}_{rest}.npy")
+    read = concat(list(read_npy(folder, 25)))
+    files = read.truth["file"].unique(maintain_order=True).to_list()
+    assert files == ["data/test_200k", "data/training_200k"]
+    assert read.truth["event"].to_list() == [*range(20), *range(40)]
+    images = np.asarray(events.images["anode"])
+    np.testing.assert_array_equal(read.images["anode"], np.concatenate([images[40:], images[:40]]))
+    n_electrons = events.truth["n_electrons"].to_list()
+    assert read.truth["n_electrons"].to_list() == n_electrons[40:] + n_electrons[:40]
+    assert read.truth["energy_1_mev"].null_count() == 20
+    alone = next(read_npy(folder, 100, arrays="training_200k"))
+    assert alone.truth["energy_1_mev"].to_list() == events.truth["energy_1_mev"].to_list()[:40]
+    assert alone.truth["file"].unique().to_list() == ["data/training_200k"]
+    with pytest.raises(NotFoundError, match=r"no arrays called 'training_20k'.*training_200k"):
+        next(read_npy(folder, 100, arrays="training_20k"))
+
+
+def test_labels_without_their_images_are_not_left_out_in_silence(folder: Path) -> None:
+    rename(folder, "_training")
+    np.save(folder / "labels_test.npy", np.zeros(7))
+    with pytest.raises(FileFormatError, match=r"must hold \*images\*.npy.*There is labels_test.npy"):
+        next(read_npy(folder, 100))
+    np.save(folder / "labels-training.npy", np.zeros(60))
+    with pytest.raises(
+        FileFormatError, match=r"one file of labels is needed.*labels-training.npy, labels_tr"
+    ):
+        next(read_npy(folder, 100))
+    np.save(folder / "labels_of_images.npy", np.zeros(60))
+    with pytest.raises(FileFormatError, match=r"the name must say .* Got labels_of_images.npy"):
+        next(read_npy(folder, 100))
+
+
+@pytest.mark.parametrize("value", [2, -1, 0.5, np.nan])
+def test_a_label_is_0_or_1(folder: Path, value: float) -> None:
     for name in ("energies", "positions"):
+        (folder / f"{name}.npy").unlink()
+    change(folder, "labels", lambda labels: put(labels, (4,), value))
+    with pytest.raises(FileFormatError, match=r"event 4: label \S+ must be 0 for a single or 1 for a double"):
+        next(read_npy(folder, 100))
+
+
+def test_labels_and_positions_must_agree(folder: Path) -> None:
+    (folder / "energies.npy").unlink()
+    double = int(np.argmax(np.load(folder / "labels.npy")))
+    change(folder, "labels", lambda labels: put(labels, (double,), 0))
+    words = rf"event {double}: a single \(label 0\) must have position -100"
+    with pytest.raises(FileFormatError, match=words):
+        next(read_npy(folder, 100))
+
+
+def test_scaled_images_are_told(folder: Path) -> None:
+    change(folder, "images", lambda images: images / images.max())
+    with pytest.raises(FileFormatError, match=r"seem to be scaled to 0\.\.1 already; give the counts"):
+        next(read_npy(folder, 100))
+
+
+def test_without_truth(folder: Path) -> None:
+    for name in ("energies", "positions", "labels"):
         (folder / f"{name}.npy").unlink()
     assert next(read_npy(folder, 100)).truth.columns == ["file", "event"]
 
@@ -122,7 +214,7 @@ def test_folders_that_cannot_be_read(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(NotFoundError):
         next(read_npy(tmp_path / "missing", 10))
     np.save(folder / "images_2.npy", np.zeros((2, 256)))
-    with pytest.raises(FileFormatError, match=r"there are images\.npy, images_2\.npy"):
+    with pytest.raises(FileFormatError, match=r"images '2' have no labels, .* but '' has"):
         next(read_npy(folder, 10))
     (folder / "images_2.npy").unlink()
     change(folder, "labels", lambda labels: labels[:5])
@@ -133,8 +225,6 @@ def test_folders_that_cannot_be_read(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(FileFormatError, match=r"energies must be numbers of shape \('n', 2\)"):
         next(read_npy(folder, 10))
     (folder / "energies.npy").unlink()
-    with pytest.raises(FileFormatError, match=r"or neither. It holds images\.npy, positions\.npy"):
-        next(read_npy(folder, 10))
     content = (folder / "images.npy").read_bytes()
     (folder / "positions.npy").unlink()
     (folder / "images.npy").write_bytes(content[:-7])

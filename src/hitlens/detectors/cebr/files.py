@@ -104,12 +104,15 @@ LAYOUTS = (
     ),
     Layout(
         name="npy",
-        meaning="folder of NumPy arrays: *images*.npy, *energies*.npy, *positions*.npy, *labels*.npy",
+        meaning="folder of NumPy arrays: *images*.npy with *energies*.npy, *positions*.npy, *labels*.npy",
         suffixes=("/",),
         recognises=_is_npy,
         read=_read_npy,
         open_writer=_write_npy,
-        options={"axes": "xy where images are [x, y] (as here), yx where they are [y, x]"},
+        options={
+            "axes": "xy where images are [x, y] (as here), yx where they are [y, x]",
+            "arrays": "which set to read, as training_200k for images_training_200k.npy; all where left out",
+        },
     ),
     Layout(
         name="anodedata",

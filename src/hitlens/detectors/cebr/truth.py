@@ -36,11 +36,15 @@ class Fault:
     words: str
 
 
-def find_faults(values: NDArray[np.float64]) -> list[Fault]:
+def find_faults(
+    values: NDArray[np.float64], told_single: str = "energy 2 is 0", told_double: str = "energy 2 is not 0"
+) -> list[Fault]:
     """Return what contradicts the layout: every number must be there, and a single has no second electron.
 
     Args:
         values: `E1 x1 y1 E2 x2 y2` of each event, shape (event, 6).
+        told_single: what tells that an event is a single.
+        told_double: what tells that it is a double.
 
     Examples:
         >>> find_faults(np.array([[0.5, 3, 4, 0, -100, -100], [0.5, 3, 4, 0, 2, -100]]))[0].words
@@ -56,12 +60,12 @@ def find_faults(values: NDArray[np.float64]) -> list[Fault]:
         (
             single[:, None] & ~missing[:, 2:],
             (4, 5),
-            "a single (energy 2 is 0) must have position -100. Got {:g}",
+            f"a single ({told_single}) must have position -100. Got {{:g}}",
         ),
         (
             ~single[:, None] & missing[:, 2:],
             (4, 5),
-            "a double (energy 2 is not 0) must have a position. Got {:g}",
+            f"a double ({told_double}) must have a position. Got {{:g}}",
         ),
     ]
     faults: dict[int, Fault] = {}
