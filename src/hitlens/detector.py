@@ -32,15 +32,15 @@ class View(Description):
         name: one word; the images of events go by it.
         shape: pixels along each axis, (row, col), or (depth, row, col) for a volume.
         axes: what the axes are, for labels and for the flips of a symmetry; one name an axis.
-        pitch_mm: size of a pixel along each axis, mm.
+        pitch_mm: size of a pixel along each axis, mm; empty where pixels have no size, as in a map of angles.
         unit: what a pixel value counts.
-        dtype: smallest integer type that holds every legal pixel value.
+        dtype: type that holds every legal pixel value: of counts the smallest integer type, else float32.
     """
 
     name: str
     shape: tuple[int, ...]
     axes: tuple[str, ...]
-    pitch_mm: tuple[float, ...]
+    pitch_mm: tuple[float, ...] = ()
     unit: str
     dtype: Literal["uint8", "uint16", "uint32", "float32"] = "uint16"
 

@@ -182,3 +182,10 @@ def test_a_depth_is_added_up() -> None:
     images = {view.name: np.stack([image, image]) for view in views}
     figure = draw_gallery(Gallery("t", images, ("a", "b"), NOWHERE, NOWHERE), views)
     assert len([axes for axes in figure.axes if axes.get_images()]) == 4
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e-6])
+def test_real_numbers_span_four_decades_at_most(factor: float) -> None:
+    noise = np.array([[1e-9, 0.5], [20.0, -3.0]]) * factor
+    norm = charge_norm({"x": [noise]})
+    assert (norm.vmin, norm.vmax) == pytest.approx((20e-4 * factor, 20 * factor))

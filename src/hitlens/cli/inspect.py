@@ -105,7 +105,7 @@ def _view(view: ViewReport) -> Table:
     table.add_row(f"pixel values ({view.view.unit})", f"{low} to {high}, mean {mean}")
     table.add_row("zero pixel values", f"{view.zero_fraction:.1%}")
     table.add_row("silent pixels", str(view.n_silent))
-    for name, pixels in (("dead", view.dead), ("hot", view.hot)) if view.view.pitch_mm else ():
+    for name, pixels in (("dead", view.dead), ("hot", view.hot)) if view.is_described else ():
         listed = " ".join(f"({', '.join(map(str, pixel.index))})" for pixel in pixels[:N_LISTED])
         more = " ..." if len(pixels) > N_LISTED else ""
         table.add_row(f"{name} pixels", f"{len(pixels)}  {listed}{more}".rstrip())

@@ -71,7 +71,8 @@ class Region(BaseModel):
         return view.model_copy(
             update={
                 "shape": tuple(kept // joined for kept, joined in zip(crop, pool, strict=True)),
-                "pitch_mm": tuple(pitch * joined for pitch, joined in zip(view.pitch_mm, pool, strict=True)),
+                # A view whose pixels have no size has no pitch.
+                "pitch_mm": tuple(pitch * joined for pitch, joined in zip(view.pitch_mm, pool, strict=False)),
             }
         )
 

@@ -77,6 +77,7 @@ class ViewReport:
         hits: pixels that are not zero, an event.
         charge: sum over the pixels of an event.
         values: pixel values that are not zero.
+        is_described: whether the detector has this view; else dead and hot pixels are not looked for.
     """
 
     view: View
@@ -98,6 +99,7 @@ class ViewReport:
     hits: Histogram
     charge: Histogram
     values: Histogram
+    is_described: bool = True
 
     @property
     def thin(self) -> bool:
@@ -109,16 +111,18 @@ class ViewStatistics:
     """Adds up the statistics of one view, in memory that does not depend on the number of events.
 
     Args:
-        view: the view's description; one without a pitch is none of the detector's own, and has neither
-            positions nor symmetries, nor pixels that are dead or hot.
+        view: the view's description; one that the detector does not have has neither positions nor
+            symmetries, nor pixels that are dead or hot.
         detector: its detector; gives the symmetries, and with them which truth columns are positions.
     """
 
     def __init__(self, view: View, detector: Detector) -> None:
         self.view = view
-        known = bool(view.pitch_mm)
-        self.points = position_columns(view, detector) if known else ()
-        self.symmetries = tuple(s for s in detector.symmetries if known and set(s.flips) <= set(view.axes))
+        self.is_described = view in detector.views
+        self.points = position_columns(view, detector) if self.is_described else ()
+        self.symmetries = tuple(
+            s for s in detector.symmetries if self.is_described and set(s.flips) <= set(view.axes)
+        )
         n_pixels = int(np.prod(view.shape))
         self.n_events = self.n_hit_events = self.n_negative = self.n_not_finite = 0
         self.minimum, self.maximum = np.inf, -np.inf
@@ -276,6 +280,7 @@ class ViewStatistics:
             hits=self._n_hits.histogram(sensible_bins(self.n_events)),
             charge=self._charge.histogram(sensible_bins(self.n_events)),
             values=self._values.histogram(N_VALUE_BINS),
+            is_described=self.is_described,
         )
 
     def _zero_fraction(self) -> float:
@@ -284,7 +289,7 @@ class ViewStatistics:
     def _odd_pixels(
         self, means: NDArray[np.float64], errors: NDArray[np.float64], hits: NDArray[np.int64]
     ) -> tuple[tuple[OddPixel, ...], tuple[OddPixel, ...]]:
-        if len(self.view.shape) != 2 or not self.view.pitch_mm or not self.n_hit_events:
+        if len(self.view.shape) != 2 or not self.is_described or not self.n_hit_events:
             return (), ()
         partners = symmetric_partners(self.view, self.symmetries)
         return (

@@ -169,11 +169,12 @@ def _grid(n_panels: int, size: float) -> tuple[Figure, list[Axes]]:
 
 
 def _norm(values: Float64, logarithmic: bool) -> Normalize:
-    top = max(float(values.max()), 1.0)
+    top = float(values.max()) if (values > 0).any() else 1.0
     if logarithmic:
         positive = values[values > 0]
         least = min(1.0, top / 1000)  # of a mean image, far below one count
-        return LogNorm(max(float(positive.min()) if positive.size else 1.0, least), max(top, 2.0), clip=True)
+        low = max(float(positive.min()) if positive.size else 1.0, least)
+        return LogNorm(low, max(top, 2 * low), clip=True)
     return Normalize(0, top)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hitlens.detector import View
 from hitlens.report.gallery import Gallery
@@ -50,19 +51,19 @@ def _draw_grid(gallery: Gallery, view: View) -> Figure:
         height = (PANEL + 0.1 + 0.18 * n_lines) * n_rows + 0.75
         figure = Figure(figsize=(PANEL * n_columns + 1.0, height))
         grid = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
-        top = float(np.log1p(max(1.0, *(float(image.max()) for image in images))))
+        scale = colour_scale(images)
         image = None
         for number, axes in enumerate(grid):
             if number >= n:
                 axes.set_axis_off()
                 continue
-            image = draw_event(axes, images[number], view, top)
+            image = draw_event(axes, images[number], view, scale)
             draw_points(axes, gallery.true_points[number], gallery.pred_points[number])
             axes.set_title(gallery.captions[number], fontsize=_caption_size(gallery), linespacing=1.15)
             axes.tick_params(labelbottom=number >= n - n_columns, labelleft=number % n_columns == 0)
         _label(figure, grid, n_columns, n, view)
         if image is not None:
-            _colour_bar(figure, image, grid, view)
+            _colour_bar(figure, image, grid, view, scale)
         _legend(figure, gallery)
         return figure
 
@@ -73,22 +74,76 @@ def _caption_size(gallery: Gallery) -> float:
     return min(9.5, 9.5 * _LINE_LETTERS / longest)
 
 
-def draw_event(axes: Axes, image: NDArray[Any], view: View, top: float) -> AxesImage:
-    """Draw one image: log1p of the pixel value, row axis to the right, column axis upwards.
+@dataclass(frozen=True)
+class ColourScale:
+    """The colours of images: sign(x) log1p(|x| / unit) of a pixel value x.
+
+    Attributes:
+        low: value of the darkest colour, 0 unless there are negative pixels.
+        high: value of the brightest colour.
+        unit: value from which the logarithm compresses; 1 for counts.
+    """
+
+    low: float
+    high: float
+    unit: float = 1.0
+
+    def __call__(self, values: ArrayLike) -> NDArray[np.float64]:
+        """Return values as they are coloured, of the same shape; NaN stays, and is not drawn."""
+        x = np.asarray(values, dtype=np.float64)
+        return np.asarray(np.copysign(np.log1p(np.abs(x) / self.unit), x))
+
+    @property
+    def ticks(self) -> list[float]:
+        """Zero and powers of ten, from the unit to the ends of the scale.
+
+        Examples:
+            >>> ColourScale(0, 700).ticks, ColourScale(-0.03, 0.2, 0.02).ticks
+            ([0.0, 1.0, 10.0, 100.0], [-0.01, 0.0, 0.01, 0.1])
+        """
+        first = math.floor(math.log10(self.unit))
+        last = math.floor(math.log10(max(self.high, -self.low, self.unit)))
+        powers = [float(f"1e{power}") for power in range(first, last + 1)]
+        values = [*(-value for value in reversed(powers)), 0.0, *powers]
+        return [value for value in values if min(self.low, 0.0) <= value <= max(self.high, self.unit)]
+
+
+def colour_scale(images: Sequence[NDArray[Any]]) -> ColourScale:
+    """Return one scale for images, by what they hold: counts, small real numbers, values of both signs.
+
+    Args:
+        images: pixel values, each of shape (row, col).
+
+    Examples:
+        >>> colour_scale([np.array([[0, 3], [7, 1]])])
+        ColourScale(low=0.0, high=7.0, unit=1.0)
+        >>> colour_scale([np.array([[0.0, -0.01], [0.03, 0.0]])])
+        ColourScale(low=-0.01, high=0.03, unit=0.02)
+    """
+    values = np.concatenate([np.ravel(image).astype(np.float64) for image in images])
+    hits = values[np.isfinite(values) & (values != 0)]
+    low, high = min(0.0, float(hits.min(initial=0.0))), float(hits.max(initial=0.0))
+    is_real = any(image.dtype.kind == "f" for image in images)
+    unit = min(1.0, float(np.abs(hits).mean())) if is_real and len(hits) else 1.0
+    return ColourScale(low, max(high, unit), unit)
+
+
+def draw_event(axes: Axes, image: NDArray[Any], view: View, scale: ColourScale) -> AxesImage:
+    """Draw one image: row axis to the right, column axis upwards.
 
     Args:
         axes: where to.
         image: pixel values, shape (row, col).
         view: geometry.
-        top: log1p of the value that has the brightest colour.
+        scale: of the colours.
     """
     n_rows, n_cols = image.shape
     drawn = axes.imshow(
-        np.log1p(image.astype(np.float64)).T,
+        scale(image).T,
         origin="lower",
         extent=(0, n_rows, 0, n_cols),
-        vmin=0,
-        vmax=top,
+        vmin=float(scale(scale.low)),
+        vmax=float(scale(scale.high)),
         cmap="inferno",
         interpolation="nearest",
     )
@@ -122,12 +177,9 @@ def _label(figure: Figure, grid: NDArray[Any], n_columns: int, n: int, view: Vie
             grid[number].set_ylabel(axis_label(view.axes[-1]), fontsize=10)
 
 
-def _colour_bar(figure: Figure, image: AxesImage, grid: NDArray[Any], view: View) -> None:
+def _colour_bar(figure: Figure, image: AxesImage, grid: NDArray[Any], view: View, scale: ColourScale) -> None:
     bar = figure.colorbar(image, ax=list(grid), aspect=35, pad=0.015, fraction=0.03)
-    top = float(np.expm1(image.get_clim()[1]))
-    values = [0] + [10**power for power in range(int(np.log10(max(top, 1))) + 1)]
-    bar.set_ticks(list(np.log1p(values)))
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{round(np.expm1(v)):,}"))
+    bar.set_ticks(scale(scale.ticks).tolist(), labels=[f"{value:,.12g}" for value in scale.ticks])
     bar.set_label(f"{view.unit} per pixel")
 
 

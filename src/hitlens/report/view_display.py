@@ -241,7 +241,8 @@ def draw_views(gallery: Gallery, views: Sequence[View]) -> Figure:
                 whole = axes.transAxes
                 axes.text(0.02, 0.97, label, transform=whole, fontsize=_TEXT, va="top", bbox=behind)
         bar = figure.add_axes(((WIDTH - _BAR + 0.2) / WIDTH, 0.6 / height, 0.16 / WIDTH, 1 - 1.2 / height))
-        _colour_bar(figure, drawn, bar, views[0].unit)
+        signed = any((image < 0).any() for many in images.values() for image in many)
+        _colour_bar(figure, drawn, bar, views[0].unit, signed=signed)
     return figure
 
 
@@ -256,19 +257,25 @@ def _write_caption(figure: Figure, caption: str, corner: tuple[float, float], wi
 
 
 def charge_norm(images: Mapping[str, Sequence[NDArray[Any]]]) -> LogNorm:
-    """Return one logarithmic scale from the smallest hit of all images to the largest."""
-    hits = [image[image > 0] for many in images.values() for image in many]
+    """Return one logarithmic scale from the smallest hit of all images to the largest.
+
+    Of real numbers it spans four decades at most: the rest is noise, in the darkest colour.
+    """
+    hits = [image[(image > 0) & np.isfinite(image)] for many in images.values() for image in many]
     found = np.concatenate([np.ravel(one) for one in hits]) if hits else np.zeros(0)
     low = float(found.min()) if found.size else 1.0
     high = float(found.max()) if found.size else 10.0
+    if found.dtype.kind == "f":
+        low = max(low, high * 1e-4)
     return LogNorm(low, max(high, 2 * low), clip=True)
 
 
-def _colour_bar(figure: Figure, drawn: Any, axes: Axes, unit: str) -> None:
+def _colour_bar(figure: Figure, drawn: Any, axes: Axes, unit: str, *, signed: bool) -> None:
     bar = figure.colorbar(drawn, cax=axes)
     bar.locator = LogLocator(subs=(1.0, 2.0, 5.0))
     bar.formatter = FuncFormatter(lambda value, _: f"{value:,.3g}" if value < 1e4 else f"{value:,.0f}")
     bar.minorticks_off()
     bar.update_ticks()
     axes.tick_params(labelsize=_TEXT)
-    axes.set_ylabel(f"{unit} per pixel", fontsize=_TEXT + 0.5, loc="center")
+    words = "; pixels below 0 are blank" if signed else ""
+    axes.set_ylabel(f"{unit} per pixel{words}", fontsize=_TEXT + 0.5, loc="center")

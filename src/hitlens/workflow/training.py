@@ -169,7 +169,10 @@ def begin_training(
     check_divisible(config.train, len(prepared.split.train), len(prepared.split.validation))
     if not processes.is_first:
         return Begun(config, folder, prepared, data, module, {}, resume, 0.0, started)
-    record = _first_record(config, prepared, folder) | {"initial_weights": weights_hash(module.network)}
+    record = _first_record(config, prepared, folder) | {
+        "initial_weights": weights_hash(module.network),
+        "scaling": {view: list(map(str, used)) for view, used in module.preprocessing.scalings.items()},
+    }
     earlier = runs.read_provenance(folder) if resume else {}
     if resume:
         _same_settings(folder, config)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
 
+from hitlens.datasets.regions import Region
 from hitlens.detectors import read_detector
 from hitlens.errors import ConfigError
 
@@ -75,6 +77,11 @@ WRONG = {
         "axes: [layer, y_strip]",
         "axes: [layer]",
         "line 6: views[y].axes: must have one entry for each of the 2 axes. Got 1",
+    ),
+    "a view with a pitch of nothing": (
+        "pitch_mm: [10, 4], unit: photons, dtype: uint8}\ntruth",
+        "pitch_mm: [10, 0], unit: photons}\ntruth",
+        "views[y].pitch_mm: must be lengths above 0, mm; leave it out",
     ),
     "a view with too few pitches": (
         "pitch_mm: [10, 4], unit: photons, dtype: uint8}\ntruth",
@@ -304,3 +311,13 @@ def test_what_is_no_mapping_is_refused(text: str, said: str) -> None:
         read_detector(text, "toy.yaml")
     assert said in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_view_needs_no_pitch(toy_yaml: Callable[..., str]) -> None:
+    text = toy_yaml("npz", "dense")
+    without = re.sub(r"pitch_mm: \[[^]]*\], ", "", text)
+    assert without != text
+    detector = read_detector(without, "toy.yaml")
+    assert {view.pitch_mm for view in detector.views} == {()}
+    region = Region(crop=(detector.views[0].shape[0], detector.views[0].shape[1]), pool=(1, 1))
+    assert region.view(detector.views[0]).pitch_mm == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -59,10 +60,13 @@ def _check_views(description: DetectorDescription, places: Places) -> None:
             raise places.error((*place, "shape"), f"{problem}. Got {list(view.shape)}.")
         for name in ("axes", "pitch_mm"):
             n = len(getattr(view, name))
-            if n != len(view.shape):
+            if n != len(view.shape) and not (name == "pitch_mm" and n == 0):
                 raise places.error(
                     (*place, name), f"must have one entry for each of the {len(view.shape)} axes. Got {n}."
                 )
+        if not all(0 < pitch < math.inf for pitch in view.pitch_mm):
+            problem = "must be lengths above 0, mm; leave it out where pixels have none"
+            raise places.error((*place, "pitch_mm"), f"{problem}. Got {list(view.pitch_mm)}.")
         if len(set(view.axes)) < len(view.axes):
             raise places.error((*place, "axes"), f"two axes of a view have one name. Got {list(view.axes)}.")
 
