@@ -302,3 +302,21 @@ def test_files_with_such_a_pixel_are_refused_or_the_event_counted(
     assert made.n_events == 49
     assert len(made.skipped) == 1
     assert str(made).endswith("1 bad events skipped")
+
+
+@pytest.mark.parametrize(
+    ("target", "stated", "said"),
+    [("x_1_px > 8", None, True), ("x_1_px > 8", {}, False), ("n_electrons > 1", None, False)],
+)
+def test_models_that_may_have_learnt_wrong_classes_are_told(
+    target: str, stated: dict[str, str] | None, said: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = make_model("multiplicity")
+    head = made.card.task.model_copy(update={"target": target})
+    card = made.card.model_copy(update={"task": head, "heads": (head,), "symmetries": stated})
+    save_model(TrainedModel(card, made.network, CEBR), tmp_path / "model.safetensors")
+    model = open_model(tmp_path)
+    assert ("its labels were wrong: train it again" in caplog.text) is said
+    averaged = model.averaging(True)
+    if "x_1_px" in target and stated is None:  # flip_y alone leaves it; the other six do not
+        assert [symmetry.name for symmetry, _ in averaged._averaged_over()] == ["flip_y"]

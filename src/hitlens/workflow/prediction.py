@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hitlens.datasets.summaries import count_seen
+from hitlens.datasets.symmetries import moved_columns, task_columns
 from hitlens.datasets.targets import encode_target
 from hitlens.detector import Detector, Task
 from hitlens.detectors import get_detector, read_detector
@@ -21,6 +23,8 @@ from hitlens.events import Events
 from hitlens.io.pixels import bad_pixels
 from hitlens.models.trained import TrainedModel, load_model, read_card
 from hitlens.train.hardware import has_bfloat16
+
+log = logging.getLogger(__name__)
 
 
 def open_model(path: Path) -> TrainedModel:
@@ -33,8 +37,31 @@ def open_model(path: Path) -> TrainedModel:
     file = path / "model.safetensors" if path.is_dir() else path
     card = read_card(file)
     if card.description:
-        return load_model(file, read_detector(card.description, f"{file} (its detector)"))
-    return load_model(file, get_detector(card.detector))
+        model = load_model(file, read_detector(card.description, f"{file} (its detector)"))
+    else:
+        model = load_model(file, get_detector(card.detector))
+    _warn_of_labels(model, file)
+    return model
+
+
+def _warn_of_labels(model: TrainedModel, file: Path) -> None:
+    """Say of a model from before classes moved along with symmetries that its labels may have been wrong."""
+    if model.card.symmetries is not None:
+        return
+    for symmetry in model.detector.symmetries:
+        moved = moved_columns(model.detector, symmetry)
+        for head in model.card.heads:
+            if head.is_classification and moved & task_columns(head):
+                log.warning(
+                    "%s was trained by a version that kept the class of '%s' under symmetry '%s', which "
+                    "changes %s. Unless that was with train.augment: false, its labels were wrong: train it "
+                    "again.",
+                    file,
+                    head.name,
+                    symmetry.name,
+                    ", ".join(sorted(moved & task_columns(head))),
+                )
+                return
 
 
 def predicts_in_bfloat16(model: TrainedModel) -> bool:
