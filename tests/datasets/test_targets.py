@@ -57,3 +57,18 @@ def test_strata_tell_classes_apart() -> None:
     strata = strata_of(TRUTH, (CEBR.task("multiplicity"),))
     assert len(np.unique(strata)) == 3
     assert strata[2] == 0
+
+
+COUNT = CEBR.task("single_energy").model_copy(update={"columns": ("n",), "selection": "TRUE"})
+
+
+@pytest.mark.parametrize("values", [[1_700_000_001, 1_700_000_002], [2**53, -(2**53)], [0, 2**53 - 1]])
+def test_whole_numbers_are_exact(values: list[int]) -> None:
+    assert encode_target(pl.DataFrame({"n": values}), COUNT).values[:, 0].tolist() == values
+
+
+@pytest.mark.parametrize("values", [[0, 2**53 + 1], [-(2**63), 0], [2**64 - 1, None]])
+def test_whole_numbers_that_would_be_rounded_are_refused(values: list[int | None]) -> None:
+    kind = pl.UInt64 if 2**64 - 1 in values else pl.Int64
+    with pytest.raises(DataError, match=r"'n', whole numbers up to \d+: above 2\*\*53 they would be rounded"):
+        encode_target(pl.DataFrame({"n": pl.Series(values, dtype=kind)}).fill_null(1), COUNT)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 import yaml
@@ -213,6 +214,20 @@ def test_other_tasks_train(task: str, settings: Settings, tmp_path: Path) -> Non
     counted = runs.read_provenance(tmp_path / task)
     n_used = sum(counted["split"][f"n_{name}"] for name in ("train", "validation", "test"))
     assert n_used + counted["data"]["left_out"].get(f"no target for {task}", 0) == N
+
+
+def test_a_target_large_beside_its_spread_is_learnt_and_given_back(
+    settings: Settings, make_cebr: Callable[..., Events], tmp_path: Path
+) -> None:
+    """As float32, 1.7e9 has steps of 128, a hundred times the spread."""
+    events = make_cebr(N)
+    truth = events.truth.with_columns(energy_1_mev=pl.col("energy_1_mev") + 1_700_000_000.0)
+    path = write(tmp_path / "late.h5", Events(events.images, truth, "cebr"))
+    train(settings("single_energy", data={"files": (str(path),)}), tmp_path / "run", progress=False)
+    table = read_predictions(tmp_path / "run" / "predictions.parquet").table
+    true, pred = table["true_energy_1_mev"], table["pred_energy_1_mev"]
+    assert true.n_unique() == len(true) and pred.n_unique() == len(pred)
+    assert (true - pred).abs().max() < 2
 
 
 def test_all_tasks_of_one_detector_share_the_test_events(settings: Settings) -> None:

@@ -85,9 +85,12 @@ class Augmentation(torch.nn.Module):
 
     def _keep_effects(self, head: Task, effects: Sequence[OutputEffect]) -> None:
         """Keep what each symmetry does to the targets of any event, shape (symmetry, n_outputs)."""
+        exact = torch.float32 if head.is_classification else torch.float64
         self._constant(f"source_{head.name}", torch.tensor([effect.source for effect in effects]))
-        self._constant(f"scale_{head.name}", torch.tensor([effect.scale for effect in effects]))
-        self._constant(f"offset_{head.name}", torch.tensor([effect.offset for effect in effects]))
+        self._constant(f"scale_{head.name}", torch.tensor([effect.scale for effect in effects], dtype=exact))
+        self._constant(
+            f"offset_{head.name}", torch.tensor([effect.offset for effect in effects], dtype=exact)
+        )
 
     def _keep_targets(
         self, detector: Detector, head: Task, truth: pl.DataFrame, rows: NDArray[np.int64]
@@ -97,7 +100,8 @@ class Augmentation(torch.nn.Module):
         of_each = [encode_target(shown, head)]
         of_each += [changed_target(shown, detector, symmetry, head) for symmetry in self.symmetries]
         width = of_each[0].values.shape[1]
-        kind = np.uint8 if head.is_classification and len(head.class_names) <= 256 else np.float32
+        small = head.is_classification and len(head.class_names) <= 256
+        kind = np.uint8 if small else of_each[0].values.dtype
         values = np.zeros((len(of_each), len(truth), width), dtype=kind)
         defined = np.zeros((len(of_each), len(truth)), dtype=bool)
         for number, target in enumerate(of_each):
@@ -151,7 +155,7 @@ class Augmentation(torch.nn.Module):
             elif f"source_{name}" in kept:
                 parts = (kept[f"{part}_{name}"][number] for part in ("source", "scale", "offset"))
                 source, scale, offset = parts
-                targets[name] = values.gather(1, source) * scale + offset
+                targets[name] = (values.gather(1, source) * scale + offset).to(values.dtype)
         return targets, defined
 
 

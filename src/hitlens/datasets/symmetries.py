@@ -147,7 +147,10 @@ def changed_target(truth: pl.DataFrame, detector: Detector, symmetry: Symmetry, 
     except DataError as error:
         columns = _listed(moved_columns(detector, symmetry) & task_columns(head))
         raise ConfigError(f"Symmetry '{symmetry.name}', which changes {columns}: {error}") from None
-    values, defined = np.zeros((len(truth), target.values.shape[1]), np.float32), np.zeros(len(truth), bool)
+    values, defined = (
+        np.zeros((len(truth), target.values.shape[1]), target.values.dtype),
+        np.zeros(len(truth), bool),
+    )
     values[known], defined[known] = target.values, target.defined
     return Target(values, defined)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,17 +13,21 @@ from hitlens.detector import Task
 from hitlens.errors import DataError, SelectionError, choose_from
 from hitlens.events import evaluate_condition, evaluate_expression
 
+#: Whole numbers up to here are themselves as float64.
+_LARGEST_WHOLE = 2**53
+
 
 @dataclass(frozen=True)
 class Target:
     """Target of one head.
 
     Attributes:
-        values: class index (event, 1) or target columns (event, n_outputs), NaN or 0 where undefined.
+        values: class index (event, 1), float32, or target columns (event, n_outputs), float64, NaN or 0 where
+            undefined. float32 would round a target that is large beside its spread, such as a time stamp.
         defined: events for which the target has a meaning, shape (event,).
     """
 
-    values: NDArray[np.float32]
+    values: NDArray[Any]
     defined: NDArray[np.bool_]
 
 
@@ -56,14 +61,30 @@ def encode_target(truth: pl.DataFrame, task: Task) -> Target:
             f"Task '{task.name}' needs truth column '{missing[0]}', which these events do not have. "
             f"{choose_from(missing[0], truth.columns)}"
         )
-    values = truth.select(pl.col(task.target_columns).cast(pl.Float32).fill_null(float("nan"))).to_numpy()
+    columns = truth.select(task.target_columns)
+    values = columns.select(pl.all().cast(pl.Float64).fill_null(float("nan"))).to_numpy()
+    _refuse_rounded(columns, task)
     wrong = defined & ~np.isfinite(values).all(axis=1)
     if wrong.any():
         raise DataError(
             f"Task '{task.name}' needs finite targets where \"{task.selection}\". "
             f"Row {np.flatnonzero(wrong)[0]} has {values[wrong][0].tolist()} ({wrong.sum()} such rows)."
         )
-    return Target(values.astype(np.float32), defined)
+    return Target(values.copy(), defined)  # torch wants arrays it might write to
+
+
+def _refuse_rounded(columns: pl.DataFrame, task: Task) -> None:
+    """Refuse whole numbers so large that neighbours fall together as float64."""
+    for name, dtype in columns.schema.items():
+        if not dtype.is_integer() or columns[name].null_count() == len(columns):
+            continue
+        # As Python's numbers: the absolute value of the smallest int64 does not fit int64.
+        top = max(abs(number) for number in columns.select(low=pl.min(name), high=pl.max(name)).row(0))
+        if top > _LARGEST_WHOLE:
+            raise DataError(
+                f"Task '{task.name}' predicts '{name}', whole numbers up to {top}: above 2**53 they would be "
+                "rounded. Subtract an offset, for example in a column with an 'expression'."
+            )
 
 
 def present_classes(truth: pl.DataFrame, task: Task) -> Task:

@@ -79,20 +79,21 @@ class Preprocessing(BaseModel):
         return channels.contiguous(memory_format=CHANNELS_LAST[channels.ndim])
 
     def scale_target(self, head: Task, values: torch.Tensor) -> torch.Tensor:
-        """Return targets in units of their spread; class indices unchanged."""
+        """Return targets in units of their spread, float32; class indices unchanged."""
         if head.is_classification:
             return values
+        values = values.double()  # the difference to the mean, not the target, is rounded to float32
         mean, spread = self._constants(head, values)
         if self.targets[head.name].curve == "log":
             values = values.clamp(min=_LEAST).log()
-        return (values - mean) / spread
+        return ((values - mean) / spread).float()
 
     def unscale_output(self, head: Task, outputs: torch.Tensor) -> torch.Tensor:
-        """Return outputs of a regression in physical units; class scores as `class_scores`."""
+        """Return outputs of a regression in physical units, float64; class scores as `class_scores`."""
         if head.is_classification:
             return self.class_scores(head, outputs)
-        mean, spread = self._constants(head, outputs)
-        values = outputs * spread + mean
+        mean, spread = self._constants(head, outputs.double())
+        values = outputs.double() * spread + mean
         return values.exp() if self.targets[head.name].curve == "log" else values
 
     def class_scores(self, head: Task, outputs: torch.Tensor) -> torch.Tensor:
@@ -121,6 +122,7 @@ def fit_target_scaling(
     Raises:
         DataError: a target on the curve "log" that is not above 0, or a largest value that is not.
     """
+    values = values.double()
     if curve == "log":
         if not (values > 0).all():
             raise DataError(
@@ -129,7 +131,7 @@ def fit_target_scaling(
             )
         values = values.log()
     n_elements = max(1, len(head.elements))
-    columns = values.double().reshape(-1, values.shape[1] // n_elements)  # (event * element, column)
+    columns = values.reshape(-1, values.shape[1] // n_elements)  # (event * element, column)
     mean, spread = _target_constants(head, columns, units)
     safe = torch.where(spread > 0, spread, torch.ones_like(spread))
     constants = (tuple(mean.tolist()) * n_elements, tuple(safe.tolist()) * n_elements)

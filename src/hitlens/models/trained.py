@@ -159,7 +159,7 @@ class TrainedModel:
         return {
             head.name: np.concatenate([part[head.name] for part in parts])
             if parts
-            else np.zeros((0, head.n_outputs), dtype=np.float32)
+            else np.zeros((0, head.n_outputs), np.float32 if head.is_classification else np.float64)
             for head in self.card.heads
         }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -43,9 +45,9 @@ def tolerates_bfloat16(model: TrainedModel, events: Events) -> bool:
 def rms_change(
     head: Task,
     preprocessing: Preprocessing,
-    exact: NDArray[np.float32],
-    fast: NDArray[np.float32],
-    truth: NDArray[np.float32],
+    exact: NDArray[Any],
+    fast: NDArray[Any],
+    truth: NDArray[Any],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return rms difference of two answers and rms error of the first, by column; members of a set matched.
 
@@ -59,14 +61,16 @@ def rms_change(
     if head.is_classification:
         truth = truth if head.kind == "binary" else np.eye(exact.shape[1])[truth[:, 0].astype(int)]
     elif head.kind == "set_regression":
-        spread = torch.tensor(preprocessing.targets[head.name].spread, dtype=torch.float32)
+        spread = torch.tensor(preprocessing.targets[head.name].spread, dtype=torch.float64)
         n_elements = len(head.elements)
-        ordered = match_outputs(torch.from_numpy(exact), torch.from_numpy(truth), n_elements, spread)
-        fast = match_outputs(torch.from_numpy(fast), ordered, n_elements, spread).numpy()
+        ordered = match_outputs(
+            torch.from_numpy(exact).double(), torch.from_numpy(truth).double(), n_elements, spread
+        )
+        fast = match_outputs(torch.from_numpy(fast).double(), ordered, n_elements, spread).numpy()
         exact = ordered.numpy()
     return _rms(fast - exact), _rms(exact - truth)
 
 
-def _rms(values: NDArray[np.float32]) -> NDArray[np.float64]:
+def _rms(values: NDArray[Any]) -> NDArray[np.float64]:
     found: NDArray[np.float64] = np.sqrt(np.square(values, dtype=np.float64).mean(axis=0))
     return found

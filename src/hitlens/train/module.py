@@ -278,7 +278,7 @@ class TrainingModule(lightning.LightningModule):
             else self.config.loss.get(head.name, "huber")
         )
         if loss == "relative" and not head.is_classification:
-            return relative_loss(self.preprocessing.unscale_output(head, raw), target)
+            return relative_loss(self.preprocessing.unscale_output(head, raw), target).float()
         scaled = self.preprocessing.scale_target(head, target)
         scores = self.preprocessing.class_scores(head, raw)
         return event_losses(head, scores, scaled, loss, self.class_weights.get(head.name))
