@@ -19,6 +19,7 @@ from scipy import sparse
 from hitlens.errors import DataError, FileFormatError, NotFoundError
 from hitlens.events import Events, concat
 from hitlens.io import native
+from hitlens.io.hdf5 import has_checksums
 from hitlens.io.native import (
     BATCH,
     ColumnInfo,
@@ -28,6 +29,7 @@ from hitlens.io.native import (
     open_native,
     read_native,
 )
+from hitlens.io.native_checksum import ATTRIBUTE, seal
 
 
 def some_events(n: int, seed: int = 0, *, is_sparse: bool = False, first: int = 0) -> Events:
@@ -140,7 +142,7 @@ def test_units_and_meaning(tmp_path: Path) -> None:
     with h5py.File(path) as plain:
         assert plain["truth/energy_mev"].attrs["unit"] == "MeV"
         assert plain.attrs["format"] == "hitlens events"
-        assert plain.attrs["format_version"] == 1
+        assert plain.attrs["format_version"] == native.VERSION
 
 
 def test_a_compressed_file_is_much_smaller(tmp_path: Path) -> None:
@@ -214,11 +216,13 @@ def test_a_view_that_ends_too_early(tmp_path: Path) -> None:
     path = write(tmp_path / "a.h5", some_events(10))
     with h5py.File(path, "a") as file:
         file["truth/event"].resize(9, axis=0)
+        seal(file)
     with pytest.raises(FileFormatError, match="'truth/event' is int64 of shape"):
         open_native(path)
     with h5py.File(path, "a") as file:
         file["truth/event"].resize(10, axis=0)
         file["images/anode"].resize(9, axis=0)
+        seal(file)
     with pytest.raises(FileFormatError, match="not images of 10 events"):
         read_native(path)
 
@@ -243,7 +247,7 @@ def test_newer_version(tmp_path: Path) -> None:
     path = write(tmp_path / "a.h5", some_events(2))
     with h5py.File(path, "a") as file:
         file.attrs["format_version"] = native.VERSION + 1
-    with pytest.raises(FileFormatError, match=r"version 2 of the events format.*Upgrade"):
+    with pytest.raises(FileFormatError, match=r"version 3 of the events format.*Upgrade"):
         open_native(path)
 
 
@@ -297,6 +301,7 @@ def test_parts_of_other_lengths_are_refused(part: str, tmp_path: Path) -> None:
     with h5py.File(path, "a") as file:
         node = file[f"images/anode/{part}"]
         node.resize(len(node) - 1, axis=0)
+        seal(file)
     with pytest.raises(FileFormatError, match=r"a\.h5: the file is damaged"):
         read_native(path)
 
@@ -313,3 +318,48 @@ def test_a_native_file_names_no_other_file_unasked(name: str, tmp_path: Path) ->
     with pytest.raises(FileFormatError, match=r"is a link to another file, 'whole.h5'"):
         read_native(path)
     assert len(read_native(path, external=True)) == 5
+
+
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_no_flipped_bit_goes_unnoticed(is_sparse: bool, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5", some_events(120, is_sparse=is_sparse))
+    content, whole = path.read_bytes(), read_native(path)
+    rng = np.random.default_rng(5)
+    n_refused = 0
+    for bit in rng.integers(8 * len(content), size=60).tolist():
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        try:
+            assert_same(read_native(path), whole)
+        except FileFormatError:
+            n_refused += 1
+    assert n_refused > 20
+
+
+def test_every_column_has_checksums(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5", some_events(5, is_sparse=True))
+    with h5py.File(path) as file:
+        names = ["images/anode/data", "images/anode/indices", "images/anode/indptr"]
+        names += [f"truth/{name}" for name in file["truth"]]
+        assert all(has_checksums(file[name]) for name in names)
+
+
+@pytest.mark.parametrize(("name", "attribute"), [("truth/energy_mev", "unit"), ("/", "detector")])
+def test_a_changed_description_is_refused(name: str, attribute: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.h5", some_events(5))
+    with h5py.File(path, "a") as file:
+        file[name].attrs[attribute] = "other"
+    with pytest.raises(FileFormatError, match="does not have the checksum"):
+        read_native(path)
+
+
+def test_a_file_of_version_1_is_read_without_checksums(tmp_path: Path) -> None:
+    events = some_events(30)
+    path = write(tmp_path / "a.h5", events)
+    with h5py.File(path) as new, h5py.File(tmp_path / "old.h5", "w") as old:
+        for name in new:
+            new.copy(name, old)
+        old.attrs.update({key: value for key, value in new.attrs.items() if key != ATTRIBUTE})
+        old.attrs["format_version"] = 1
+    assert_same(read_native(tmp_path / "old.h5"), events)

@@ -20,6 +20,7 @@ from h5py import h5d, h5l, h5z
 
 from hitlens.errors import ConfigError, FileFormatError
 from hitlens.io.guard import damage_as_format_error
+from hitlens.io.hdf5_heap import check_heaps
 
 #: Option of every layout kept in HDF5, with its meaning.
 EXTERNAL_OPTION = "external"
@@ -52,15 +53,26 @@ def allows_external(options: Mapping[str, str]) -> bool:
     return value == "allow"
 
 
+def hdf5_file(path: Path) -> h5py.File:
+    """Return a HDF5 file open for reading, what the library cannot be trusted with looked at before.
+
+    Raises:
+        FileFormatError: it is damaged where HDF5 would not come back from.
+        OSError: it cannot be opened.
+    """
+    check_heaps(path)
+    return h5py.File(path, "r")
+
+
 @contextmanager
 def open_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Open a HDF5 file for reading.
+    """Open a HDF5 file for reading, in a ``with`` block.
 
     Raises:
         FileFormatError: it cannot be opened.
     """
     with damage_as_format_error(path, "the file is damaged or cut short", "Copy or fetch it again."):
-        file = h5py.File(path, "r")
+        file = hdf5_file(path)
     try:
         yield file
     finally:

@@ -17,7 +17,8 @@ from scipy import sparse
 from hitlens.errors import DataError, FileFormatError, HitlensError, NotFoundError
 from hitlens.events import Events, Images, checked_sparse
 from hitlens.io.guard import damage_as_format_error
-from hitlens.io.hdf5 import Hdf5Tree
+from hitlens.io.hdf5 import Hdf5Tree, hdf5_file, open_hdf5
+from hitlens.io.native_checksum import ATTRIBUTE, structure_sha256
 from hitlens.io.native_format import BATCH, FORMAT, VERSION, ColumnInfo
 from hitlens.io.native_writer import NativeWriter
 
@@ -61,7 +62,7 @@ def is_native(path: Path | str) -> bool:
     if not is_hdf5(path):
         return False
     try:
-        with damage_as_format_error(Path(path)), h5py.File(path, "r") as file:
+        with damage_as_format_error(Path(path)), open_hdf5(Path(path)) as file:
             return bool(file.attrs.get("format") == FORMAT)
     except HitlensError:
         return False
@@ -136,10 +137,20 @@ class NativeFile:
         try:
             self.version = _check_format(self._file, self.path)
             with damage_as_format_error(self.path):
+                self._check_structure()
                 self._read_description()
         except BaseException:
             self._file.close()
             raise
+
+    def _check_structure(self) -> None:
+        # Version 1 had no checksums; a file whose parts lie in others was put together by hand.
+        if self.version > 1 and not self._tree.external:
+            for name, dataset in self._tree.datasets():
+                if dataset is None:
+                    self._tree.node(name)  # says where it leads
+            if self._file.attrs.get(ATTRIBUTE) != structure_sha256(self._file):
+                raise ValueError("its structure does not have the checksum it was written with")
 
     def _read_description(self) -> None:
         root, tree = self._file, self._tree
@@ -348,7 +359,7 @@ def _open_hdf5(path: Path) -> h5py.File:
         foreign = "this is not a native events file (not HDF5). Pass its layout, or convert it first."
         raise FileFormatError(foreign, path=path)
     with damage_as_format_error(path, "the file is cut short or damaged"):
-        return h5py.File(path, "r")
+        return hdf5_file(path)
 
 
 def _check_format(file: h5py.File, path: Path) -> int:
@@ -361,10 +372,16 @@ def _check_format(file: h5py.File, path: Path) -> int:
             "Convert it to a layout of the detector first.",
             path=path,
         )
-    if int(version) > VERSION:
+    with damage_as_format_error(path):
+        version = int(version)
+    if version < 1:
         raise FileFormatError(
-            f"written in version {int(version)} of the events format; this hitlens reads up to {VERSION}. "
+            "the file is damaged (no such version). Copy, fetch or make it again.", path=path
+        )
+    if version > VERSION:
+        raise FileFormatError(
+            f"written in version {version} of the events format; this hitlens reads up to {VERSION}. "
             "Upgrade hitlens, or write the file again with this version.",
             path=path,
         )
-    return int(version)
+    return version

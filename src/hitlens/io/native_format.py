@@ -1,7 +1,7 @@
 """What the native events file looks like: versioned HDF5, chunked, compressed, with units and provenance.
 
 ```
-/                      attributes: format, format_version, detector, n_events
+/                      attributes: format, format_version, detector, n_events, structure_sha256
 /images/<view>         dense: (event, row, col)
 /images/<view>/        sparse: data, indices, indptr of a CSR matrix (event, row*col); attribute n_pixels
 /truth/<column>        one value an event; attributes unit, meaning; text as codes into /dictionary/<column>
@@ -14,8 +14,12 @@ The filter is Blosc2 (byte shuffle, LZ4): of the filters of hdf5plugin it reads 
 fastest, at a size 5 % above the smallest LZ4 setting. Equal content gives equal bytes, whatever the blocks
 it was written in: no times are stored, and only whole batches go to the file.
 
+Damage does not go unnoticed: each chunk carries a checksum (HDF5's Fletcher32), so do HDF5's own metadata (of
+version 1.10 on), and `structure_sha256` is that of names, types, shapes, attributes and texts.
+
 History of the format:
     1: first version.
+    2: checksums.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 FORMAT = "hitlens events"
-VERSION = 1
+VERSION = 2
 
 #: Events written to the file at once; also the length of a truth chunk.
 BATCH = 16384

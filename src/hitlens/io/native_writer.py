@@ -19,6 +19,7 @@ from scipy import sparse
 from hitlens.errors import DataError
 from hitlens.events import Events, Images, concat
 from hitlens.io.atomic import remove, temporary_name
+from hitlens.io.native_checksum import seal
 from hitlens.io.native_format import BATCH, CHUNK_BYTES, FORMAT, SPARSE_CHUNK, VERSION, ColumnInfo
 
 
@@ -65,7 +66,8 @@ class NativeWriter:
 
     def __enter__(self) -> NativeWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = h5py.File(self._partial, "w")
+        # From HDF5 1.10 on all metadata carry checksums; older versions of the format have none.
+        self._file = h5py.File(self._partial, "w", libver=("v110", "v110"))
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -149,6 +151,7 @@ class NativeWriter:
         attributes = {"detector": self.detector, "n_events": self._n_written}
         for name, value in {"format": FORMAT, "format_version": VERSION, **attributes}.items():
             self._file.attrs[name] = value
+        seal(self._file)
         self._file.close()
         self._file = None
 
@@ -168,6 +171,7 @@ class _Appender:
             maxshape=(None, *shape),
             chunks=(chunk, *shape),
             dtype=dtype,
+            fletcher32=True,
             **hdf5plugin.Blosc2(cname="lz4", clevel=5, filters=hdf5plugin.Blosc2.SHUFFLE),
         )
 
