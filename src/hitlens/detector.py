@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from hitlens.errors import NotFoundError, choose_from
 from hitlens.events import Events, evaluate_columns
 from hitlens.simulate.comparison import Comparison
+from hitlens.sql import columns_of
 
 Named = TypeVar("Named", "View", "Task")
 
@@ -444,17 +444,6 @@ class Detector(Description):
 def _has_sources(truth: pl.DataFrame, expression: str) -> bool:
     sources = columns_of(expression)
     return bool(sources) and sources <= set(truth.columns)
-
-
-@cache
-def columns_of(expression: str) -> frozenset[str]:
-    """Return the names of the columns that a SQL expression reads.
-
-    Examples:
-        >>> sorted(columns_of("x_px > 8 AND y_px < 2"))
-        ['x_px', 'y_px']
-    """
-    return frozenset(pl.sql_expr(expression).meta.root_names())
 
 
 def _named(items: Sequence[Named], name: str, what: str) -> Named:

@@ -13,9 +13,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from hitlens.errors import DataError, SelectionError, choose_from
+from hitlens.sql import evaluate, plain_truth
 
 #: One view of all events: dense (event, row, col) or sparse (event, row*col).
 Images = NDArray[Any] | sparse.csr_array[Any, tuple[int, int]]
+
+#: Whole numbers up to this one are real numbers of 64 bits too, without loss.
+_EXACT = 2**53
 
 
 #: Set on a sparse view that was looked at, so that each is looked at once.
@@ -53,11 +57,13 @@ class Events:
     Attributes:
         images: view name to pixel values, dense of shape (event, row, col) or a
             `scipy.sparse.csr_array` of shape (event, row*col) in row-major pixel order.
-        truth: one row an event: the event key, and whatever is known of the event.
+        truth: one row an event: the event key, and whatever is known of the event: numbers, texts, true or
+            false; what is missing (null, NaN, blank text) is null.
         detector: name of the detector description these events belong to.
 
     Raises:
-        DataError: the views and the truth table have different lengths, or a view has a wrong number of axes.
+        DataError: the views and the truth table have different lengths, a view has a wrong number of axes, or
+            a truth column is of another type.
 
     Examples:
         >>> events = Events({"anode": np.zeros((3, 2, 2))}, pl.DataFrame({"event": [7, 8, 9]}), "demo")
@@ -71,6 +77,7 @@ class Events:
 
     def __post_init__(self) -> None:
         images = dict(self.images)
+        object.__setattr__(self, "truth", plain_truth(self.truth))
         for view, array in self.images.items():
             if array.shape[0] != len(self.truth):
                 raise DataError(
@@ -221,7 +228,29 @@ def concat(parts: Sequence[Events]) -> Events:
                 f"Got {first.detector} {sorted(first.images)} and {part.detector} {sorted(part.images)}."
             )
     images = {view: join_images([part.images[view] for part in parts]) for view in first.images}
-    return Events(images, pl.concat([part.truth for part in parts], how="diagonal_relaxed"), first.detector)
+    return Events(images, join_truth([part.truth for part in parts]), first.detector)
+
+
+def join_truth(tables: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Join truth tables, in order; a column takes the type that holds the values of all, 64 bits at most.
+
+    Raises:
+        DataError: no type does, for example negative numbers beside those of 64 bits without sign.
+
+    Examples:
+        >>> signed, unsigned = (pl.DataFrame({"id": pl.Series([1], dtype=t)}) for t in (pl.Int64, pl.UInt64))
+        >>> join_truth([signed, unsigned])["id"].dtype
+        Int64
+    """
+    joined = pl.concat(tables, how="diagonal_relaxed")
+    for name, dtype in joined.schema.items():
+        whole = [table[name] for table in tables if name in table.columns and table[name].dtype.is_integer()]
+        if dtype.is_float() and not all(column.is_between(-_EXACT, _EXACT).all() for column in whole):
+            raise DataError(
+                f"Truth column '{name}' holds whole numbers in one file and real numbers in another, which "
+                "do not hold its largest ones. Write it alike in all files."
+            )
+    return plain_truth(joined)
 
 
 def join_images(arrays: Sequence[Images]) -> Images:
@@ -237,8 +266,13 @@ def _stack_sparse(arrays: Sequence[Images]) -> sparse.csr_array[Any, tuple[int, 
     return sparse.csr_array(sparse.vstack([sparse.csr_array(a) for a in flat]))
 
 
-def evaluate_expression(truth: pl.DataFrame, expression: str) -> pl.Series:
-    """Return the value of a SQL expression over the truth columns, one a row.
+def evaluate_expression(truth: pl.DataFrame, expression: str, *, setting: str = "") -> pl.Series:
+    """Return the value of a SQL expression over the truth columns, one a row; null where it is missing.
+
+    Args:
+        truth: one row an event.
+        expression: see `hitlens.sql`.
+        setting: where the expression comes from, for the error; for example "data.selection".
 
     Raises:
         SelectionError: the expression cannot be read or names a column that is not there.
@@ -248,16 +282,9 @@ def evaluate_expression(truth: pl.DataFrame, expression: str) -> pl.Series:
         [2, 4]
     """
     try:
-        values = truth.select(pl.sql_expr(expression).alias("value"))["value"]
-    except pl.exceptions.ColumnNotFoundError as error:
-        missing = str(error).split('"')[1] if '"' in str(error) else str(error).split("\n")[0]
-        raise SelectionError(
-            f"Expression '{expression}' names an unknown column. {choose_from(missing, truth.columns)}"
-        ) from None
-    except (pl.exceptions.PolarsError, TypeError) as error:
-        reason = str(error).split("\n")[0]
-        raise SelectionError(f"Expression '{expression}' cannot be evaluated: {reason}.") from None
-    return values if len(values) == len(truth) else values.new_from_index(0, len(truth))
+        return evaluate(truth, expression)
+    except SelectionError as error:
+        raise SelectionError(f"{setting}: {error}" if setting else str(error)) from None
 
 
 def evaluate_columns(truth: pl.DataFrame, expressions: Mapping[str, str]) -> pl.DataFrame:
@@ -274,16 +301,14 @@ def evaluate_columns(truth: pl.DataFrame, expressions: Mapping[str, str]) -> pl.
         >>> evaluate_columns(pl.DataFrame({"a": [1, 2]}), {"b": "a * 2", "c": "a > 1"}).row(1)
         (2, 4, True)
     """
-    try:
-        return truth.with_columns(**{name: pl.sql_expr(text) for name, text in expressions.items()})
-    except (pl.exceptions.PolarsError, TypeError):  # one by one says which of them it is
-        return truth.with_columns(
-            **{name: evaluate_expression(truth, text) for name, text in expressions.items()}
-        )
+    return truth.with_columns(
+        evaluate_expression(truth, text, setting=f"truth column '{name}'").alias(name)
+        for name, text in expressions.items()
+    )
 
 
-def evaluate_condition(truth: pl.DataFrame, expression: str) -> NDArray[np.bool_]:
-    """Return a mask of shape (event,): where a SQL condition over the truth columns holds; null is false.
+def evaluate_condition(truth: pl.DataFrame, expression: str, *, setting: str = "") -> NDArray[np.bool_]:
+    """Return a mask of shape (event,): where a SQL condition over the truth columns holds; missing is false.
 
     Raises:
         SelectionError: as `evaluate_expression`, or the expression is not true/false.
@@ -292,7 +317,12 @@ def evaluate_condition(truth: pl.DataFrame, expression: str) -> NDArray[np.bool_
         >>> evaluate_condition(pl.DataFrame({"a": [1, None, 3]}), "a > 2").tolist()
         [False, False, True]
     """
-    values = evaluate_expression(truth, expression)
+    values = evaluate_expression(truth, expression, setting=setting)
+    if values.dtype == pl.Null:
+        return np.zeros(len(truth), dtype=np.bool_)
     if values.dtype != pl.Boolean:
-        raise SelectionError(f"'{expression}' must be a condition (true or false). It gives {values.dtype}.")
+        prefix = f"{setting}: " if setting else ""
+        raise SelectionError(
+            f"{prefix}'{expression}' must be a condition (true or false). It gives {values.dtype}."
+        )
     return values.fill_null(False).to_numpy()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hitlens.detector import Detector, SliceVariable, TruthColumn
 from hitlens.evaluate.slices import Binned
 from hitlens.events import evaluate_condition, evaluate_expression
+from hitlens.sql import columns_of
 
 #: Bins of a quantity for which the detector names none: each holds as many events.
 _N_BINS = 4
@@ -105,7 +106,7 @@ def _sources(detector: Detector) -> set[str]:
 
 
 def _names(expression: str) -> list[str]:
-    return list(pl.sql_expr(expression).meta.root_names())
+    return sorted(columns_of(expression))
 
 
 def _is_known(column: TruthColumn, taken: set[str]) -> bool:

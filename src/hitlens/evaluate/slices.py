@@ -14,6 +14,7 @@ from hitlens.detector import Detector, SliceVariable
 from hitlens.evaluate.results import SliceResult
 from hitlens.events import evaluate_condition, evaluate_expression
 from hitlens.metrics.interval import Interval
+from hitlens.sql import columns_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +70,8 @@ def bin_events(truth: pl.DataFrame, detector: Detector) -> tuple[Binned, ...]:
     return tuple(
         Binned(variable, _bin(truth, variable))
         for variable in detector.slices
-        if _columns(f"({variable.expression}) + ({variable.selection})") <= known
+        if columns_of(variable.expression) | columns_of(variable.selection) <= known
     )
-
-
-def _columns(expression: str) -> set[str]:
-    return set(pl.sql_expr(expression).meta.root_names())
 
 
 def _bin(truth: pl.DataFrame, variable: SliceVariable) -> NDArray[np.int64]:

@@ -15,6 +15,7 @@ from hitlens.evaluate.predictions import Predictions
 from hitlens.events import evaluate_condition
 from hitlens.report.captions import event_captions, score_text
 from hitlens.report.labels import column_label
+from hitlens.sql import columns_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +222,7 @@ def _predicted_points(predictions: Predictions, pairs: Sequence[tuple[str, str]]
 def _fulfils(predictions: Predictions, head: Task) -> NDArray[np.bool_]:
     """Whether a head's target is defined; where the truth is not known, it is taken to be."""
     truth = predictions.truth()
-    if not set(pl.sql_expr(head.selection).meta.root_names()) <= set(truth.columns):
+    if not columns_of(head.selection) <= set(truth.columns):
         return np.ones(len(predictions), dtype=bool)
     return evaluate_condition(truth, head.selection)
 

@@ -6,8 +6,6 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import polars as pl
-
 from hitlens.config import DataConfig, RunConfig
 from hitlens.datasets.stored import StoredEvents, open_stored
 from hitlens.datasets.symmetries import columns_behind
@@ -15,6 +13,7 @@ from hitlens.detector import Detector, ReadReport, Task
 from hitlens.errors import ConfigError
 from hitlens.events import Events, evaluate_condition
 from hitlens.io.native import is_native, open_native
+from hitlens.sql import columns_of
 from hitlens.train.hardware import available_memory
 from hitlens.workflow.data import read_events
 
@@ -134,7 +133,7 @@ def needed_columns(config: RunConfig, detector: Detector, task: Task) -> set[str
     conditions = [text for one in tasks for text in (one.selection, one.target) if text]
     names = {*detector.labels, "file", *(name for one in tasks for name in one.target_columns)}
     for text in (*conditions, *_own_conditions(config)):
-        names.update(pl.sql_expr(text).meta.root_names())
+        names.update(columns_of(text))
     return columns_behind(detector, names)
 
 

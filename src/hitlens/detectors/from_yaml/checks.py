@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
-
-import polars as pl
 
 from hitlens.detector import Symmetry, Task, View
 from hitlens.detectors.from_yaml.places import Place, Places
 from hitlens.detectors.from_yaml.schema import DescribedColumn, DetectorDescription, ImageSource
-from hitlens.errors import choose_from
+from hitlens.errors import SelectionError, choose_from
+from hitlens.sql import columns_of
 
 #: Totals over the images of an event, which slices may use beside the truth.
 SEEN = ("seen_hits", "seen_charge")
@@ -256,9 +254,8 @@ def _check_known(
 
 def _check_expression(expression: str, known: Iterable[str], place: Place, places: Places) -> None:
     try:
-        parsed: Any = pl.sql_expr(expression)
-    except (pl.exceptions.PolarsError, TypeError) as error:
-        reason = str(error).split("\n")[0]
-        raise places.error(place, f"'{expression}' cannot be read as SQL: {reason}.") from None
-    for name in parsed.meta.root_names():
+        names = columns_of(expression)
+    except SelectionError as error:
+        raise places.error(place, str(error)) from None
+    for name in sorted(names):
         _check_known(name, known, place, places)
