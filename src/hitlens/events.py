@@ -119,16 +119,18 @@ class Events:
             part = slice(start, start + n)
             yield Events({view: a[part] for view, a in self.images.items()}, self.truth[part], self.detector)
 
-    def filter(self, expression: str) -> Events:
+    def filter(self, expression: str, *, setting: str = "") -> Events:
         """Return the events for which a SQL expression over the truth columns holds, in order.
 
         Args:
-            expression: for example ``"energy_1_mev > 0.5 AND n_electrons = 1"``; null counts as false.
+            expression: for example ``"energy_1_mev > 0.5 AND n_electrons = 1"``; a missing value satisfies
+                nothing.
+            setting: where it comes from, for the error.
 
         Raises:
             SelectionError: the expression cannot be read, names an unknown column or is not true/false.
         """
-        return self.select(evaluate_condition(self.truth, expression))
+        return self.select(evaluate_condition(self.truth, expression, setting=setting))
 
     def dense(self, view: str, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
         """Return one view as a dense array of shape (event, row, col).

@@ -8,7 +8,7 @@ import pytest
 
 from hitlens.datasets.mix import balanced_kinds, mixed_kinds, undersampled
 from hitlens.detector import Task
-from hitlens.errors import ConfigError, DataError
+from hitlens.errors import ConfigError, DataError, SelectionError
 
 TRUTH = pl.DataFrame({"mode": [0, 0, 0, 2, 4, None]})
 MODE = Task(name="mode", kind="multiclass", meaning="", target="mode / 2", class_names=("QE", "DIS", "NC"))
@@ -61,3 +61,15 @@ def test_as_many_events_of_each_class_are_kept_as_the_rarest_has(
     np.testing.assert_array_equal(chosen, undersampled(truth, (MODE,), seed=3))
     if counts[0] > 40:
         assert set(chosen.tolist()) != set(undersampled(truth, (MODE,), seed=4).tolist())
+
+
+def test_a_missing_value_is_of_no_kind() -> None:
+    truth = pl.DataFrame({"q": [1.0, float("nan"), 3.0, None]})
+    assert mixed_kinds(truth, {"q > 2": 1, "NOT q > 2": 1}).labels.tolist() == [1, -1, 0, -1]
+    task = Task(name="t", kind="binary", meaning="", target="q > 2", class_names=("low", "high"))
+    assert balanced_kinds(truth, (task,)).labels.tolist() == [0, -1, 1, -1]
+
+
+def test_a_condition_that_cannot_be_read_names_its_setting() -> None:
+    with pytest.raises(SelectionError, match="train.mix: Expression 'q >' cannot be read"):
+        mixed_kinds(pl.DataFrame({"q": [1]}), {"q >": 1})

@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from hitlens.datasets.targets import encode_target, strata_of
+from hitlens.datasets.targets import class_indices, count_undefined, encode_target, present_classes, strata_of
+from hitlens.detector import Task
 from hitlens.detectors import get_detector
 from hitlens.errors import DataError, SelectionError
 
@@ -42,9 +43,64 @@ def test_a_missing_column_is_named() -> None:
         encode_target(TRUTH.drop("x_1_px"), CEBR.task("single_position"))
 
 
-def test_targets_must_be_finite_where_defined() -> None:
+def test_an_infinite_target_is_refused_and_a_missing_one_is_undefined() -> None:
+    task = CEBR.task("double_position")
     with pytest.raises(DataError, match="finite"):
-        encode_target(TRUTH.with_columns(x_2_px=pl.lit(NAN)), CEBR.task("double_position"))
+        encode_target(TRUTH.with_columns(x_2_px=pl.lit(float("inf"))), task)
+    for missing in (NAN, None):
+        truth = TRUTH.with_columns(x_2_px=pl.lit(missing, pl.Float64))
+        assert not encode_target(truth, task).defined.any()
+        reasons = count_undefined(truth, (task,), task.name)
+        assert reasons == {"no target for double_position": 2, "target of double_position missing": 1}
+
+
+@pytest.mark.parametrize(
+    ("values", "target"),
+    [
+        ([1.0, NAN, 0.0, None], "v = 1"),
+        ([3, None, 0, None], "v > 2"),
+        (["sig", "", "bkg", None], "v = 'sig'"),
+        ([True, None, False, None], "v"),
+        ([3.0, NAN, 1.0, None], "CASE WHEN v > 2 THEN 1 ELSE 0 END"),
+        ([4.0, -1.0, 0.0, None], "SQRT(v) > 1"),
+        ([1.0, NAN, 0.0, None], "NOT v <> 1"),
+        ([0.0, NAN, 1.0, None], "1 - (v > 0.5)"),
+    ],
+)
+def test_a_missing_value_is_no_class(values: list[object], target: str) -> None:
+    task = Task(name="t", kind="binary", meaning="", target=target, class_names=("bkg", "sig"))
+    truth = pl.DataFrame({"v": pl.Series(values)})
+    assert class_indices(truth, task).tolist() == [1, -1, 0, -1]
+    assert encode_target(truth, task).defined.tolist() == [True, False, True, False]
+    assert strata_of(truth, (task,)).tolist() == [2, 0, 1, 0]
+
+
+def test_infinite_and_broken_numbers_are_no_class() -> None:
+    truth = pl.DataFrame({"v": [1.0, 2.0], "w": [0.0, 4.0]})
+    for target in ("v / w", "v / 4", "LN(w)"):
+        task = Task(name="t", kind="binary", meaning="", target=target, class_names=("bkg", "sig"))
+        with pytest.raises(DataError, match="classes 0 to 1"):
+            class_indices(truth, task)
+
+
+def test_texts_are_no_target() -> None:
+    truth = pl.DataFrame({"v": ["1", "0"]})
+    task = Task(name="t", kind="binary", meaning="", target="v", class_names=("bkg", "sig"))
+    with pytest.raises(SelectionError, match="target of task 't'.*not texts"):
+        class_indices(truth, task)
+    task = Task(name="t", kind="regression", meaning="", columns=("v",), units=("mm",))
+    with pytest.raises(SelectionError, match="'v' holds texts"):
+        encode_target(truth, task)
+
+
+def test_a_missing_class_is_not_present() -> None:
+    names = ("mu", "tau", "e")
+    task = Task(
+        name="f", kind="multiclass", meaning="", target="f", class_names=names, optional_classes=("tau",)
+    )
+    smaller = present_classes(pl.DataFrame({"f": [0.0, NAN, 2.0]}), task)
+    assert smaller.class_names == ("mu", "e")
+    assert class_indices(pl.DataFrame({"f": [0.0, NAN, 2.0, 1.0]}), smaller).tolist() == [0, -1, 1, -1]
 
 
 def test_a_class_outside_the_task_is_refused() -> None:

@@ -9,6 +9,7 @@ from scipy import stats
 
 from hitlens.datasets.truth_laws import LawCheck
 from hitlens.detector import TruthLaw
+from hitlens.errors import SelectionError
 
 UNIFORM = TruthLaw(name="flat", kind="uniform", expression="e", low=-1.0, high=3.0)
 HALF = TruthLaw(name="half", kind="fraction", expression="e > 0", low=0.5, high=0.5)
@@ -77,3 +78,22 @@ def test_without_the_columns_nothing_is_checked(law):
     found = running.result()
     assert (found.verdict, found.n_events) == ("not checked", 0)
     assert np.isnan(found.p_value)
+
+
+def test_a_law_speaks_of_no_missing_value():
+    truth = pl.DataFrame({"q": [0.1, float("nan"), 0.9, None, 0.4]})
+    for kind, expression in (("uniform", "q"), ("fraction", "q > 0.5"), ("fraction", "NOT q > 0.5")):
+        checked = LawCheck(TruthLaw(name="l", kind=kind, expression=expression, low=0, high=1))
+        checked.fill(truth)
+        assert checked.result().n_events == 3
+    everywhere = LawCheck(
+        TruthLaw(name="l", kind="fraction", expression="TRUE", low=0, high=1, selection="q <> 0.1")
+    )
+    everywhere.fill(truth)
+    assert everywhere.result().n_events == 2
+
+
+def test_a_law_that_cannot_be_evaluated_is_named():
+    checked = LawCheck(TruthLaw(name="flat", kind="fraction", expression="name", low=0, high=1))
+    with pytest.raises(SelectionError, match="law 'flat'"):
+        checked.fill(pl.DataFrame({"name": ["a"]}))

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from hitlens.detector import Detector, SliceVariable, View
 from hitlens.detectors.cebr import DETECTOR
 from hitlens.evaluate.slices import bin_events, slice_results
 from hitlens.metrics.interval import Interval
@@ -55,3 +56,16 @@ def test_thin_bins_have_no_value_and_empty_metrics_are_left_out() -> None:
     assert found[0].n_events == (10, 10, 0, 0, 0, 0, 0, 10)
     assert [value is None for value in found[0].values] == [False, False, *[True] * 5, False]
     assert found[0].edges[1] == pytest.approx(1.0)
+
+
+def test_a_missing_value_is_in_no_bin() -> None:
+    view = View(name="v", shape=(2, 2), axes=("x", "y"), pitch_mm=(1, 1), unit="")
+    slices = (
+        SliceVariable(name="q", label="q", expression="q", edges=(0, 2, 4)),
+        SliceVariable(name="s", label="s", expression="r", edges=(0, 2), selection="NOT q > 2"),
+        SliceVariable(name="h", label="h", expression="q > 2", edges=(-0.5, 0.5, 1.5)),
+    )
+    demo = Detector(name="demo", title="", views=(view,), truth=(), tasks=(), slices=slices)
+    truth = pl.DataFrame({"q": [1.0, float("nan"), 3.0, None], "r": [1.0, 1.0, 1.0, 1.0]})
+    binned = {one.variable.name: one.bins.tolist() for one in bin_events(truth, demo)}
+    assert binned == {"q": [0, -1, 1, -1], "s": [0, -1, -1, -1], "h": [0, -1, 1, -1]}

@@ -181,9 +181,6 @@ def test_blocks_that_do_not_fit(tmp_path: Path) -> None:
             write(tmp_path / "a.h5", events, other)
     with pytest.raises(DataError, match="sparse images of 12"):
         write(tmp_path / "a.h5", some_events(2, is_sparse=True), events)
-    dates = Events(events.images, events.truth.with_columns(day=pl.date(2020, 1, 1)), "demo")
-    with pytest.raises(DataError, match="'day' must be numbers"):
-        write(tmp_path / "a.h5", dates)
     with pytest.raises(DataError, match="'with' block"):
         NativeWriter(tmp_path / "a.h5", "demo").write(events)
 

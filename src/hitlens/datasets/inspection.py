@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from hitlens.datasets.duplicates import BLANK, count_copies, equal_fingerprints, image_fingerprints
 from hitlens.datasets.histograms import GrowingHistogram, Histogram, same_bins, sensible_bins
+from hitlens.datasets.targets import class_indices
 from hitlens.datasets.truth_columns import ColumnReport, ColumnStatistics
 from hitlens.datasets.truth_laws import LawCheck, LawResult
 from hitlens.datasets.view_statistics import ViewReport, ViewStatistics, best_orientation
 from hitlens.detector import Detector, ReadReport, Task, View
 from hitlens.errors import DataError, SelectionError, choose_from
-from hitlens.events import Events, Images, evaluate_condition, evaluate_expression
+from hitlens.events import Events, Images
 from hitlens.metrics.interval import Interval, binomial
 
 #: Oddities of the reader that are listed, at most.
@@ -257,11 +258,9 @@ def _undescribed_view(name: str, images: Images, detector: Detector) -> View:
 def _class_indices(truth: pl.DataFrame, task: Task) -> NDArray[np.int64]:
     """Return the class of each event, -1 where it is not known."""
     try:
-        defined = evaluate_condition(truth, task.selection)
-        classes = evaluate_expression(truth, task.target).cast(pl.Int64).fill_null(-1).to_numpy()
+        return class_indices(truth, task)
     except SelectionError:
         return np.full(len(truth), -1)
-    return np.where(defined, classes, -1)
 
 
 def _equal_keys(keys: pl.DataFrame, key: tuple[str, ...]) -> list[NDArray[np.int64]]:

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from hitlens.datasets.targets import encode_target
+from hitlens.datasets.targets import class_indices
 from hitlens.detector import Task
 from hitlens.errors import ConfigError, DataError
 from hitlens.events import evaluate_condition
@@ -95,8 +95,7 @@ def _class_numbers(truth: pl.DataFrame, heads: tuple[Task, ...], mix: str) -> ND
     if not classifying:
         names = ", ".join(head.name for head in heads)
         raise ConfigError(f"train.mix = {mix} needs a task with classes. Got {names}.")
-    target = encode_target(truth, classifying[0])
-    return np.where(target.defined, target.values[:, 0].astype(np.int64), -1)
+    return class_indices(truth, classifying[0])
 
 
 def mixed_kinds(truth: pl.DataFrame, shares: Mapping[str, float]) -> Kinds:
@@ -120,7 +119,7 @@ def mixed_kinds(truth: pl.DataFrame, shares: Mapping[str, float]) -> Kinds:
         raise ConfigError(f"train.mix must give shares of 0 or more, one above 0. Got {dict(shares)}.")
     labels = np.full(len(truth), -1, dtype=np.int64)
     for number, (condition, share) in enumerate(shares.items()):
-        fulfilled = evaluate_condition(truth, condition)
+        fulfilled = evaluate_condition(truth, condition, setting="train.mix")
         if (fulfilled & (labels >= 0)).any():
             raise ConfigError(
                 f"train.mix: some events fulfil '{condition}' and an earlier condition as well."

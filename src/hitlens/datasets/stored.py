@@ -18,7 +18,7 @@ from hitlens.datasets.pixels import Pixels, view_pixels
 from hitlens.datasets.regions import Region
 from hitlens.detector import Detector, View
 from hitlens.errors import DataError
-from hitlens.events import Events, Images, concat, evaluate_condition, join_images
+from hitlens.events import Events, Images, concat, evaluate_condition, join_images, join_truth
 from hitlens.io.native import NativeFile, open_native
 from hitlens.io.pixels import without_bad_pixels
 
@@ -175,9 +175,9 @@ class StoredEvents:
             self.files, self.rows[which], self.truth[np.arange(len(self))[which]], self.described
         )
 
-    def filter(self, expression: str) -> StoredEvents:
+    def filter(self, expression: str, *, setting: str = "") -> StoredEvents:
         """Return the events for which a SQL condition over the truth columns holds, without reading them."""
-        return self.narrowed(evaluate_condition(self.truth, expression))
+        return self.narrowed(evaluate_condition(self.truth, expression, setting=setting))
 
     def select(self, which: NDArray[Any] | slice | Sequence[int]) -> Events:
         """Read the events at these positions into memory, in this order, with all their truth columns."""
@@ -253,7 +253,7 @@ def open_stored(
     """
     files = tuple(StoredFile.of(path, detector.name) for path in paths)
     parts = [part for file in files for part in _truth_parts(file, detector, columns)]
-    truth = pl.concat(parts, how="diagonal_relaxed").rechunk()
+    truth = join_truth(parts).rechunk()
     stored = StoredEvents(files, np.arange(len(truth), dtype=np.int64), truth, detector)
     return stored.narrowed(_good_rows(stored, skipped))
 

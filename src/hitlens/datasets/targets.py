@@ -24,7 +24,7 @@ class Target:
     Attributes:
         values: class index (event, 1), float32, or target columns (event, n_outputs), float64, NaN or 0 where
             undefined. float32 would round a target that is large beside its spread, such as a time stamp.
-        defined: events for which the target has a meaning, shape (event,).
+        defined: events for which the target has a meaning and is not missing, shape (event,).
     """
 
     values: NDArray[Any]
@@ -35,35 +35,20 @@ def encode_target(truth: pl.DataFrame, task: Task) -> Target:
     """Return the target of one head (not of a joint task) for every event.
 
     Raises:
-        SelectionError: the truth table lacks a column the task needs.
-        DataError: a class index outside the task's classes, or a target that is not finite.
+        SelectionError: the truth table lacks a column the task needs, or one that holds no numbers.
+        DataError: a class index outside the task's classes, or a target that is infinite.
 
     Examples:
         >>> task = Task(name="many", kind="binary", meaning="", target="n > 1", class_names=("one", "many"))
         >>> encode_target(pl.DataFrame({"n": [1, 2]}), task).values.tolist()
         [[0.0], [1.0]]
     """
-    defined = evaluate_condition(truth, task.selection)
     if task.is_classification:
-        series = evaluate_expression(truth, task.target).cast(pl.Float32)
-        defined = defined & series.is_not_null().to_numpy()
-        values = series.fill_null(0).to_numpy()[:, None]
-        wrong = defined & ~np.isin(values[:, 0], np.arange(len(task.class_names)))
-        if wrong.any():
-            raise DataError(
-                f"Task '{task.name}' has classes 0 to {len(task.class_names) - 1}. "
-                f"Got {values[wrong][0, 0]:g} in row {np.flatnonzero(wrong)[0]} ({wrong.sum()} such rows)."
-            )
-        return Target(values.astype(np.float32), defined)
-    missing = [column for column in task.target_columns if column not in truth.columns]
-    if missing:
-        raise SelectionError(
-            f"Task '{task.name}' needs truth column '{missing[0]}', which these events do not have. "
-            f"{choose_from(missing[0], truth.columns)}"
-        )
-    columns = truth.select(task.target_columns)
-    values = columns.select(pl.all().cast(pl.Float64).fill_null(float("nan"))).to_numpy()
-    _refuse_rounded(columns, task)
+        classes = class_indices(truth, task)
+        return Target(np.maximum(classes, 0).astype(np.float32)[:, None], classes >= 0)
+    defined = evaluate_condition(truth, task.selection, setting=f"selection of task '{task.name}'")
+    values = _target_values(truth, task)
+    defined &= ~np.isnan(values).any(axis=1)
     wrong = defined & ~np.isfinite(values).all(axis=1)
     if wrong.any():
         raise DataError(
@@ -87,6 +72,75 @@ def _refuse_rounded(columns: pl.DataFrame, task: Task) -> None:
             )
 
 
+def _target_values(truth: pl.DataFrame, task: Task) -> NDArray[np.float64]:
+    for column in task.target_columns:
+        if column not in truth.columns:
+            raise SelectionError(
+                f"Task '{task.name}' needs truth column '{column}', which these events do not have. "
+                f"{choose_from(column, truth.columns)}"
+            )
+        if truth[column].dtype == pl.String:
+            raise SelectionError(f"Task '{task.name}' needs numbers. Truth column '{column}' holds texts.")
+    columns = truth.select(task.target_columns)
+    _refuse_rounded(columns, task)
+    return columns.select(pl.all().cast(pl.Float64).fill_null(float("nan"))).to_numpy()
+
+
+def class_indices(truth: pl.DataFrame, task: Task) -> NDArray[np.int64]:
+    """Return the class of each event, shape (event,); -1 where it is missing and outside the selection.
+
+    Raises:
+        SelectionError: the truth table lacks a column the task needs, or the target is a text.
+        DataError: a class index outside the task's classes.
+
+    Examples:
+        >>> task = Task(name="many", kind="binary", meaning="", target="n > 1", class_names=("one", "many"))
+        >>> class_indices(pl.DataFrame({"n": [1, None, 2]}), task)
+        array([ 0, -1,  1])
+    """
+    where = f"of task '{task.name}'"
+    defined = evaluate_condition(truth, task.selection, setting=f"selection {where}")
+    values = evaluate_expression(truth, task.target, setting=f"target {where}")
+    if values.dtype == pl.String:
+        raise SelectionError(
+            f"target {where}: '{task.target}' must give class numbers or true/false, not texts."
+        )
+    defined &= values.is_not_null().to_numpy()
+    numbers = values.cast(pl.Float64).fill_null(-1.0).to_numpy()
+    wrong = defined & ~np.isin(numbers, np.arange(len(task.class_names)))
+    if wrong.any():
+        raise DataError(
+            f"Task '{task.name}' has classes 0 to {len(task.class_names) - 1}. "
+            f"Got {numbers[wrong][0]:g} in row {np.flatnonzero(wrong)[0]} ({wrong.sum()} such rows)."
+        )
+    return np.where(defined, numbers, -1).astype(np.int64)
+
+
+def count_undefined(truth: pl.DataFrame, heads: tuple[Task, ...], name: str) -> dict[str, int]:
+    """Return how many events no head has a target for, by reason.
+
+    Args:
+        truth: one row an event.
+        heads: tasks learnt together.
+        name: of the task they are the heads of.
+
+    Examples:
+        >>> task = Task(name="many", kind="binary", meaning="", target="n > 1", selection="good",
+        ...             class_names=("one", "many"))
+        >>> count_undefined(pl.DataFrame({"n": [1, None, 2], "good": [True, True, False]}), (task,), "many")
+        {'no target for many': 1, 'target of many missing': 1}
+    """
+    selected = np.zeros(len(truth), dtype=np.bool_)
+    defined = np.zeros(len(truth), dtype=np.bool_)
+    for head in heads:
+        selected |= evaluate_condition(truth, head.selection, setting=f"selection of task '{head.name}'")
+        defined |= encode_target(truth, head).defined
+    return {
+        f"no target for {name}": int((~selected & ~defined).sum()),
+        f"target of {name} missing": int((selected & ~defined).sum()),
+    }
+
+
 def present_classes(truth: pl.DataFrame, task: Task) -> Task:
     """Return a task without those optional classes that these events have none of; other tasks as they are.
 
@@ -104,19 +158,19 @@ def present_classes(truth: pl.DataFrame, task: Task) -> Task:
     """
     if not task.optional_classes:
         return task
-    target = encode_target(truth, task)
-    counts = np.bincount(target.values[target.defined, 0].astype(np.int64), minlength=len(task.class_names))
+    classes = class_indices(truth, task)
+    counts = np.bincount(classes[classes >= 0], minlength=len(task.class_names))
     kept = [
         number
         for number, name in enumerate(task.class_names)
         if counts[number] or name not in task.optional_classes
     ]
-    cases = " ".join(f"WHEN ({task.target}) = {old} THEN {new}" for new, old in enumerate(kept))
+    cases = " ".join(f"WHEN {old} THEN {new}" for new, old in enumerate(kept))
     return task.model_copy(
         update={
             "class_names": tuple(task.class_names[number] for number in kept),
             "optional_classes": (),
-            "target": f"CASE {cases} END",
+            "target": f"CASE ({task.target}) {cases} END",
         }
     )
 

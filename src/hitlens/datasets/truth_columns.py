@@ -9,6 +9,7 @@ import polars as pl
 
 from hitlens.datasets.histograms import GrowingHistogram, Histogram, sensible_bins
 from hitlens.detector import Detector, TruthColumn
+from hitlens.sql import missing_as_null
 
 #: A column of whole numbers or text with at most so many different values has them counted.
 N_VALUES = 64
@@ -87,7 +88,7 @@ class ColumnStatistics:
 
     def fill(self, values: pl.Series) -> None:
         """Add the values of a block."""
-        known = values.drop_nulls()
+        known = missing_as_null(values).drop_nulls()
         self.real = self.real or known.dtype.is_float()
         if self.real or self.role == "key":
             self._counts = None
@@ -100,7 +101,7 @@ class ColumnStatistics:
 
     def _fill_numbers(self, known: pl.Series) -> None:
         self.numeric = True
-        numbers = known.cast(pl.Float64).drop_nans().to_numpy()
+        numbers = known.cast(pl.Float64).to_numpy()
         self.n_known += len(numbers)
         if len(numbers):
             self.minimum = min(self.minimum, float(numbers.min()))

@@ -14,6 +14,7 @@ from hitlens.detector import TruthLaw
 from hitlens.errors import SelectionError
 from hitlens.events import evaluate_condition, evaluate_expression
 from hitlens.metrics.interval import Interval, binomial
+from hitlens.sql import columns_of
 
 #: A law is said to be broken below this p-value: of ten laws, one faithful sample in a hundred is accused.
 SIGNIFICANCE = 1e-3
@@ -74,18 +75,24 @@ class LawCheck:
         self._counts = np.zeros(_N_BINS if law.kind == "uniform" else 2, dtype=np.int64)
 
     def fill(self, truth: pl.DataFrame) -> None:
-        """Add the events of a block; a block without the columns of the law is left out."""
-        try:
-            chosen = truth.filter(pl.Series(evaluate_condition(truth, self.law.selection)))
-            values = evaluate_expression(chosen, self.law.expression).drop_nulls()
-        except SelectionError:
+        """Add the events of a block; a block without the columns of the law is left out.
+
+        Raises:
+            SelectionError: the law's SQL cannot be evaluated, or gives a text.
+        """
+        law, where = self.law, f"law '{self.law.name}'"
+        if not columns_of(law.selection) | columns_of(law.expression) <= set(truth.columns):
             return
-        if self.law.kind == "fraction":
+        chosen = truth.filter(pl.Series(evaluate_condition(truth, law.selection, setting=where)))
+        values = evaluate_expression(chosen, law.expression, setting=where).drop_nulls()
+        if law.kind == "fraction":
+            if values.dtype == pl.String:
+                raise SelectionError(f"{where}: '{law.expression}' must be a condition. It gives a text.")
             found = values.cast(pl.Boolean).to_numpy()
             self._counts += np.bincount(found.astype(np.int64), minlength=2)
             self._n += len(found)
         else:
-            self._fill_uniform(values.cast(pl.Float64).drop_nans())
+            self._fill_uniform(values.cast(pl.Float64))
 
     def _fill_uniform(self, values: pl.Series) -> None:
         scaled = (values.to_numpy() - self.law.low) / (self.law.high - self.law.low)

@@ -10,9 +10,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from hitlens.datasets.targets import class_indices
 from hitlens.detector import Task
 from hitlens.evaluate.predictions import Predictions
-from hitlens.events import evaluate_condition, evaluate_expression
+from hitlens.events import evaluate_condition
 
 #: Name of the method that gives every event the same answer.
 TRIVIAL = "constant"
@@ -63,9 +64,8 @@ def class_shares(truth: pl.DataFrame, head: Task) -> NDArray[np.float64]:
         >>> class_shares(pl.DataFrame({"n": [1, 1, 1, 2]}), task)
         array([0.75, 0.25])
     """
-    chosen = truth.filter(pl.Series(evaluate_condition(truth, head.selection)))
-    index = evaluate_expression(chosen, head.target).cast(pl.Int64).drop_nulls().to_numpy()
-    counts = np.bincount(index, minlength=len(head.class_names)).astype(np.float64)
+    classes = class_indices(truth, head)
+    counts = np.bincount(classes[classes >= 0], minlength=len(head.class_names)).astype(np.float64)
     total = counts.sum()
     return counts / total if total else np.full(len(counts), 1 / len(counts))
 

@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hitlens.detector import Detector, SliceVariable
+from hitlens.errors import SelectionError
 from hitlens.evaluate.results import SliceResult
 from hitlens.events import evaluate_condition, evaluate_expression
 from hitlens.metrics.interval import Interval
@@ -75,12 +76,15 @@ def bin_events(truth: pl.DataFrame, detector: Detector) -> tuple[Binned, ...]:
 
 
 def _bin(truth: pl.DataFrame, variable: SliceVariable) -> NDArray[np.int64]:
-    values = evaluate_expression(truth, variable.expression).cast(pl.Float64).fill_null(float("nan"))
-    array, edges = values.to_numpy(), np.asarray(variable.edges)
+    where = f"slice '{variable.name}'"
+    values = evaluate_expression(truth, variable.expression, setting=where)
+    if values.dtype == pl.String:
+        raise SelectionError(f"{where}: '{variable.expression}' must give numbers. It gives texts.")
+    array, edges = values.cast(pl.Float64).to_numpy(), np.asarray(variable.edges)
     bins = np.searchsorted(edges, array, side="right") - 1
     bins[array == edges[-1]] = len(edges) - 2
     outside = ~((array >= edges[0]) & (array <= edges[-1]))
-    bins[outside | ~evaluate_condition(truth, variable.selection)] = -1
+    bins[outside | ~evaluate_condition(truth, variable.selection, setting=where)] = -1
     return bins.astype(np.int64)
 
 

@@ -21,6 +21,7 @@ from hitlens.io.hdf5 import Hdf5Tree, hdf5_file, open_hdf5
 from hitlens.io.native_checksum import ATTRIBUTE, structure_sha256
 from hitlens.io.native_format import BATCH, FORMAT, VERSION, ColumnInfo
 from hitlens.io.native_writer import NativeWriter
+from hitlens.sql import missing_as_null
 
 __all__ = [
     "BATCH",
@@ -310,7 +311,7 @@ class NativeFile:
         if name in self._valid:
             valid = pl.Series(_read_rows(self._valid[name], start, stop))
             series = pl.select(pl.when(valid).then(series).alias(name)).to_series()
-        return series
+        return missing_as_null(series)
 
 
 _SPARSE_PARTS = ("data", "indices", "indptr")

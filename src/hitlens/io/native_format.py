@@ -6,7 +6,8 @@
 /images/<view>/        sparse: data, indices, indptr of a CSR matrix (event, row*col); attribute n_pixels
 /truth/<column>        one value an event; attributes unit, meaning; text as codes into /dictionary/<column>
 /dictionary/<column>   the distinct texts of a column, in order of appearance
-/valid/<column>        false where a value is missing; only for columns where one is
+/valid/<column>        false where a value is missing; only for columns where one is, and not for those of
+                       real numbers, where NaN is missing
 /provenance            JSON text: where the events come from
 ```
 

@@ -254,12 +254,10 @@ class _Column:
         like: pl.Series,
         info: ColumnInfo,
     ) -> None:
+        if like.dtype == pl.Null:  # nothing is known: NaN, which joins with numbers and texts of other files
+            like = like.cast(pl.Float64)
         self._name, self._type, self._valid_group, self._dictionary = like.name, like.dtype, valid, dictionary
-        self._is_text = like.dtype in (pl.String, pl.Categorical, pl.Enum)
-        if not (self._is_text or like.dtype.is_numeric() or like.dtype == pl.Boolean):
-            raise DataError(
-                f"Truth column '{like.name}' must be numbers, text or true/false. Got {like.dtype}."
-            )
+        self._is_text = like.dtype == pl.String
         self._texts = pl.DataFrame(schema={"text": pl.String, "code": pl.UInt32})
         dtype = np.dtype(np.uint32) if self._is_text else like.clear().to_numpy().dtype
         self._values = _Appender(group, like.name, dtype, (), BATCH)
@@ -269,9 +267,11 @@ class _Column:
         self._n_written = 0
 
     def append(self, series: pl.Series) -> None:
+        if series.dtype == pl.Null:
+            series = series.cast(pl.Float64)
         if series.dtype != self._type:
             raise DataError(f"Truth column '{self._name}' must stay {self._type}. Got {series.dtype}.")
-        if self._valid is None and series.null_count():
+        if self._valid is None and series.null_count() and not self._type.is_float():
             self._valid = _Appender(self._valid_group, self._name, np.dtype(np.bool_), (), BATCH)
             self._valid.append(np.ones(self._n_written, np.bool_))
         if self._valid is not None:
@@ -309,6 +309,6 @@ def _one_blosc_thread() -> Iterator[None]:
 
 
 def _without_null(series: pl.Series) -> NDArray[Any]:
-    if not series.null_count():
-        return series.to_numpy()
-    return series.fill_null(False if series.dtype == pl.Boolean else 0).to_numpy()
+    if series.dtype == pl.Boolean:
+        return series.fill_null(False).to_numpy()
+    return series.fill_null(float("nan") if series.dtype.is_float() else 0).to_numpy()

@@ -39,8 +39,9 @@ def plain_truth(truth: pl.DataFrame) -> pl.DataFrame:
         >>> plain_truth(pl.DataFrame({"when": [date(2024, 5, 1)], "q": [float("nan")]})).row(0)
         ('2024-05-01', None)
     """
-    columns = [_plain(column) for column in truth]
-    changed = any(new is not old for new, old in zip(columns, truth, strict=True))
+    given = truth.get_columns()
+    columns = [_plain(column) for column in given]
+    changed = any(new is not old for new, old in zip(columns, given, strict=True))
     return pl.DataFrame(columns) if changed else truth
 
 

@@ -56,7 +56,7 @@ def training_rows(
     rest = numbered.join(predictions.table.select(key), on=key, how="anti")["position"].to_numpy()
     rows = rest[strata_of(events.truth[rest], predictions.heads) > 0].astype(np.int64)
     if run.train.selection:
-        rows = rows[evaluate_condition(events.truth[rows], run.train.selection)]
+        rows = rows[evaluate_condition(events.truth[rows], run.train.selection, setting="train.selection")]
     expected = provenance.get("split", {}).get("n_train")
     if len(rows) != expected and run.split.on_duplicates == "keep_first":
         copies = [position for group in duplicate_groups(events, detector.key) for position in group[1:]]

@@ -30,7 +30,7 @@ from hitlens.datasets.symmetries import (
     learnt_effect,
     named_symmetries,
 )
-from hitlens.datasets.targets import encode_target, present_classes, strata_of
+from hitlens.datasets.targets import count_undefined, encode_target, present_classes, strata_of
 from hitlens.datasets.transforms import fit_scaling
 from hitlens.detector import Detector, ReadReport, Symmetry, Task
 from hitlens.detectors import get_detector
@@ -137,8 +137,8 @@ def prepare(config: RunConfig, files: EventFiles | None = None) -> Prepared:
         left_out["later copies of an event"] = split.n_dropped
     defined = strata_of(events.truth, heads) > 0
     parts = {name: getattr(split, name)[defined[getattr(split, name)]] for name in NAMES}
-    n_kept = sum(map(len, parts.values()))
-    left_out[f"no target for {task.name}"] = len(events) - split.n_dropped - n_kept
+    kept = np.sort(np.concatenate([split.train, split.validation, split.test]))
+    left_out |= count_undefined(events.truth[kept], heads, task.name)
     for name in ("train", "validation"):
         if len(parts[name]) == 0:
             raise DataError(f"No event of the {name} split has a target for task '{task.name}'.")
@@ -211,7 +211,7 @@ def _shown(config: RunConfig, truth: pl.DataFrame, rows: NDArray[np.int64]) -> N
     """Positions of the training events that fulfil train.selection."""
     if not config.train.selection:
         return rows
-    shown = rows[evaluate_condition(truth[rows], config.train.selection)]
+    shown = rows[evaluate_condition(truth[rows], config.train.selection, setting="train.selection")]
     if not len(shown):
         raise DataError(
             f"train.selection: no event of the training split fulfils '{config.train.selection}'."

@@ -76,7 +76,7 @@ def chosen_events(
     """
     left_out = {}
     if data.selection:
-        kept = events.filter(data.selection)
+        kept = events.filter(data.selection, setting="data.selection")
         left_out["outside data.selection"] = len(events) - len(kept)
         events = kept
     if data.max_events:
@@ -132,7 +132,7 @@ def needed_columns(config: RunConfig, detector: Detector, task: Task) -> set[str
     tasks = (*detector.heads(task), *[one for one in detector.tasks if one.is_classification][:1])
     conditions = [text for one in tasks for text in (one.selection, one.target) if text]
     names = {*detector.labels, "file", *(name for one in tasks for name in one.target_columns)}
-    for text in (*conditions, *_own_conditions(config)):
+    for text in (*conditions, *(text for _, text in _own_conditions(config))):
         names.update(columns_of(text))
     return columns_behind(detector, names)
 
@@ -145,14 +145,16 @@ def check_conditions(config: RunConfig, events: StoredEvents) -> None:
     """
     with events.reader() as reader:
         truth = next(reader.events(events.rows[:1])).truth
-    for text in _own_conditions(config):
-        evaluate_condition(truth, text)
+    for setting, text in _own_conditions(config):
+        evaluate_condition(truth, text, setting=setting)
 
 
-def _own_conditions(config: RunConfig) -> list[str]:
+def _own_conditions(config: RunConfig) -> list[tuple[str, str]]:
+    """Return the conditions of a recipe with the names of their settings."""
     mix = config.train.mix
-    texts = (config.data.selection, config.train.selection, *(mix if isinstance(mix, dict) else ()))
-    return [text for text in texts if text]
+    shares = [("train.mix", text) for text in mix] if isinstance(mix, dict) else []
+    selections = (("data.selection", config.data.selection), ("train.selection", config.train.selection))
+    return [(setting, text) for setting, text in (*selections, *shares) if text]
 
 
 def _image_bytes(path: Path, detector: Detector) -> int:
