@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from hitlens.datasets.regions import Region
 from hitlens.datasets.splits import SplitConfig
@@ -19,6 +27,7 @@ from hitlens.io.names import expanded, has_ending
 from hitlens.models import MODELS, check_settings
 from hitlens.models.preprocessing import ClassScores, TargetCurve, TargetUnits
 from hitlens.settings import explain, merged, read_override, read_yaml
+from hitlens.sql import readable
 from hitlens.train.config import TrackConfig, TrainConfig
 from hitlens.tune.config import FinalistsConfig, LongerConfig, SearchConfig
 from hitlens.tune.results import Parameter, Value
@@ -46,7 +55,7 @@ class DataConfig(BaseModel):
     files: tuple[str, ...] = ()
     layout: str = ""
     options: dict[str, str] = {}
-    selection: str = ""
+    selection: Annotated[str, AfterValidator(readable)] = ""
     max_events: int = Field(0, ge=0)
     on_bad_event: Literal["raise", "skip"] = "raise"
     memory: Literal["auto", "resident", "streaming"] = "auto"

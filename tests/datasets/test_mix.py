@@ -71,5 +71,5 @@ def test_a_missing_value_is_of_no_kind() -> None:
 
 
 def test_a_condition_that_cannot_be_read_names_its_setting() -> None:
-    with pytest.raises(SelectionError, match="train.mix: Expression 'q >' cannot be read"):
+    with pytest.raises(SelectionError, match=r"train\.mix: Expression 'q >' cannot be read"):
         mixed_kinds(pl.DataFrame({"q": [1]}), {"q >": 1})

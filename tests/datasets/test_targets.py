@@ -86,7 +86,7 @@ def test_infinite_and_broken_numbers_are_no_class() -> None:
 def test_texts_are_no_target() -> None:
     truth = pl.DataFrame({"v": ["1", "0"]})
     task = Task(name="t", kind="binary", meaning="", target="v", class_names=("bkg", "sig"))
-    with pytest.raises(SelectionError, match="target of task 't'.*not texts"):
+    with pytest.raises(SelectionError, match=r"target of task 't'.*not texts"):
         class_indices(truth, task)
     task = Task(name="t", kind="regression", meaning="", columns=("v",), units=("mm",))
     with pytest.raises(SelectionError, match="'v' holds texts"):

@@ -139,6 +139,21 @@ def columns_of(text: str) -> frozenset[str]:
     return frozenset(node.name for node in _walk(parse(text)) if isinstance(node, Column))
 
 
+def readable(text: str) -> str:
+    """Return an expression that can be read, or an empty text; a check of settings.
+
+    Raises:
+        SelectionError: as `parse`.
+
+    Examples:
+        >>> readable("q > 2")
+        'q > 2'
+    """
+    if text:
+        parse(text)
+    return text
+
+
 def called(text: str) -> str:
     """Return an expression as messages quote it: a long one is cut."""
     return f"'{text}'" if len(text) <= 120 else f"'{text[:100]} ...' ({len(text):,} characters)"

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from hitlens.sql import readable
 
 #: Losses of regressions.
 LossName = Literal["huber", "mse", "mae", "relative"]
 
 #: Scores of the validation split that may choose the best epoch.
 Monitor = Literal["auto", "loss", "balanced_loss", "accuracy", "balanced_accuracy", "auc"]
+
+
+def _readable_mix(mix: object) -> object:
+    for condition in mix if isinstance(mix, dict) else ():
+        readable(str(condition))
+    return mix
 
 
 class TrainConfig(BaseModel):
@@ -77,8 +85,10 @@ class TrainConfig(BaseModel):
     keep: Literal["best", "last"] = "best"
     loss: LossName | dict[str, LossName] = "huber"
     task_weights: Literal["equal", "learned"] | dict[str, float] = "equal"
-    selection: str = ""
-    mix: Literal["natural", "balanced", "undersampled"] | dict[str, float] = "natural"
+    selection: Annotated[str, AfterValidator(readable)] = ""
+    mix: Annotated[
+        Literal["natural", "balanced", "undersampled"] | dict[str, float], BeforeValidator(_readable_mix)
+    ] = "natural"
     hard_sampling: float = Field(0.0, ge=0, le=0.9)
     class_weights: Literal["none", "balanced"] = "none"
     augment: bool | tuple[str, ...] = True
