@@ -195,7 +195,7 @@ def test_runs_are_chosen_by_a_condition(three):
     assert len(choose_runs(table, "monitor = 'train.epochs'")) == 0
     with pytest.raises(SelectionError, match="Did you mean 'score'"):
         choose_runs(table, "scores > 1")
-    with pytest.raises(SelectionError, match="cannot be evaluated"):
+    with pytest.raises(SelectionError, match="cannot be read as SQL"):
         choose_runs(table, "score >")
 
 

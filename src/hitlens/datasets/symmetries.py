@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict
 
 from hitlens.datasets.regions import Region, region_of
 from hitlens.datasets.targets import Target, encode_target
-from hitlens.detector import Detector, Symmetry, Task, TruthEffect, columns_of
+from hitlens.detector import Detector, Symmetry, Task, TruthEffect
 from hitlens.errors import ConfigError, DataError, choose_from
 from hitlens.events import Events
+from hitlens.sql import columns_of
 
 
 def named_symmetries(detector: Detector, names: Sequence[str] | None = None) -> tuple[Symmetry, ...]:
