@@ -256,6 +256,6 @@ def _check_expression(expression: str, known: Iterable[str], place: Place, place
     try:
         names = columns_of(expression)
     except SelectionError as error:
-        raise places.error(place, str(error)) from None
+        raise places.error(place, str(error).removeprefix("Expression ")) from None
     for name in sorted(names):
         _check_known(name, known, place, places)
