@@ -46,6 +46,11 @@ def make(n: int = 5) -> Predictions:
     return Predictions(table, TASK, (TASK,), "cebr", {"model": "abc"})
 
 
+def written(name: str) -> list[str]:
+    """Files of predictions: those in CSV have their description beside them."""
+    return [name, f"{name}.json"] if name.lower().endswith(".csv") else [name]
+
+
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("n", [5, 1, 0])
 def test_a_file_gives_back_what_was_written(tmp_path: Path, suffix: str, n: int) -> None:
@@ -56,7 +61,7 @@ def test_a_file_gives_back_what_was_written(tmp_path: Path, suffix: str, n: int)
     assert got.task == wanted.task
     assert got.heads == wanted.heads
     assert (got.detector, got.metadata) == ("cebr", {"model": "abc"})
-    assert [p.name for p in tmp_path.iterdir()] == [f"out{suffix}"]
+    assert {p.name for p in tmp_path.iterdir()} == set(written(f"out{suffix}"))
 
 
 @settings(max_examples=25, deadline=None)
@@ -112,7 +117,37 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(OSError, match="disk full"):
         write_predictions(make(2), path)
     assert len(read_predictions(path)) == 5
-    assert len(list(tmp_path.iterdir())) == 1
+    assert {file.name for file in tmp_path.iterdir()} == {"out.csv", "out.csv.json"}
+
+
+def test_a_csv_file_begins_with_the_names_of_its_columns(tmp_path: Path) -> None:
+    predictions = make()
+    path = write_predictions(predictions, tmp_path / "out.csv")
+    table = pl.read_csv(path)
+    assert table.columns == predictions.table.columns
+    assert len(table) == len(predictions)
+    assert read_predictions(path).task == predictions.task
+    (tmp_path / "out.csv.json").unlink()
+    with pytest.raises(
+        FileFormatError, match=r"out\.csv\.json, which says what its columns are, is not beside"
+    ):
+        read_predictions(path)
+
+
+def test_a_csv_file_of_version_0_1_0_is_still_read(tmp_path: Path) -> None:
+    path = write_predictions(make(), tmp_path / "out.csv")
+    description = tmp_path / "out.csv.json"
+    path.write_bytes(b"# " + description.read_bytes() + b"\n" + path.read_bytes())
+    description.unlink()
+    assert read_predictions(path).table.equals(make().table)
+
+
+@pytest.mark.parametrize("n_lines", [2, 4])
+def test_a_csv_file_that_lost_rows_is_refused(tmp_path: Path, n_lines: int) -> None:
+    path = write_predictions(make(), tmp_path / "out.csv")
+    path.write_text("\n".join(path.read_text().splitlines()[:n_lines]) + "\n")
+    with pytest.raises(FileFormatError, match=rf"{n_lines - 1} rows instead of 5"):
+        read_predictions(path)
 
 
 def test_unknown_endings_and_missing_files_say_what_there_is(tmp_path: Path) -> None:
@@ -198,7 +233,8 @@ def test_a_name_is_no_pattern(tmp_path: Path, suffix: str, name: str) -> None:
     write_predictions(make(2), tmp_path / f"run1{suffix}")
     got = read_predictions(write_predictions(make(5), tmp_path / f"{name}{suffix.upper()}"))
     assert got.table.equals(make(5).table)
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([f"run1{suffix}", f"{name}{suffix.upper()}"])
+    names = [*written(f"run1{suffix}"), *written(f"{name}{suffix.upper()}")]
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(names)
 
 
 def test_parts_are_joined_by_their_names(tmp_path: Path) -> None:

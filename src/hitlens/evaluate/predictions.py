@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -167,7 +168,8 @@ def value_column(task: Task, head: Task, column: str) -> str:
 def write_predictions(predictions: Predictions, path: Path | str) -> Path:
     """Write predictions to a file whose ending says the format: .parquet, .h5, .root or .csv.
 
-    Missing values stay missing in Parquet; elsewhere a number becomes NaN and a text empty.
+    Missing values stay missing in Parquet; elsewhere a number becomes NaN and a text empty. What a CSV file
+    has no place for, the task and the types of the columns, stands beside it in NAME.csv.json.
 
     Returns:
         The path.
@@ -178,9 +180,24 @@ def write_predictions(predictions: Predictions, path: Path | str) -> Path:
     path = Path(path)
     write, _ = _format(path)
     table = _plain(predictions.table)
-    with written_whole(path) as temporary:
-        write(table, _header(predictions, table.schema), temporary)
+    header = _header(predictions, table.schema)
+    with ExitStack() as whole:
+        if has_ending(path, ".csv"):
+            description = json.loads(header) | {"n_rows": len(table)}
+            beside = whole.enter_context(written_whole(description_path(path)))
+            beside.write_text(json.dumps(description), encoding="utf-8")
+        write(table, header, whole.enter_context(written_whole(path)))
     return path
+
+
+def description_path(path: Path) -> Path:
+    """Return where the description of a table in CSV stands.
+
+    Examples:
+        >>> description_path(Path("scores.csv")).name
+        'scores.csv.json'
+    """
+    return path.with_name(f"{path.name}.json")
 
 
 def join_predictions(parts: Sequence[Path], like: Predictions, path: Path | str) -> Path:
@@ -402,16 +419,23 @@ def _native(array: np.ndarray[Any, Any]) -> pl.Series:
 
 def _write_csv(table: pl.DataFrame, header: str, path: Path) -> None:
     with path.open("wb") as file:
-        file.write(f"# {header}\n".encode())
         table.write_csv(file)
 
 
 def _read_csv(path: Path) -> tuple[str, pl.DataFrame]:
     with path.open("rb") as file:
-        header = file.readline().decode().removeprefix("#")
-    types = json.loads(header)["columns"]
-    schema = {name: _TYPES[text] for name, text in types.items()}
-    return header, pl.read_csv(path, skip_rows=1, schema=schema, glob=False)
+        first = file.readline().decode()
+    inside = first.startswith("#")  # as version 0.1.0 wrote it
+    beside = description_path(path)
+    if not inside and not beside.is_file():
+        raise ValueError(f"{beside.name}, which says what its columns are, is not beside it")
+    header = first.removeprefix("#") if inside else beside.read_text(encoding="utf-8")
+    described = json.loads(header)
+    schema = {name: _TYPES[text] for name, text in described["columns"].items()}
+    table = pl.read_csv(path, skip_rows=int(inside), schema=schema, glob=False)
+    if len(table) != described.get("n_rows", len(table)):
+        raise ValueError(f"{len(table):,} rows instead of {described['n_rows']:,}")
+    return header, table
 
 
 #: How to write and read predictions, by file ending.
