@@ -146,7 +146,7 @@ def side_by_side(default: Predictions, seeds: dict[str, Predictions], training: 
             default = balanced(default, head, class_shares(training, head))
     chosen = default.split("test")
     columns = seed_columns(seeds, chosen.table, list(detector.key))
-    default = replace(default, heads=tuple(head for head in default.heads if head.name in seeds))
+    default = replace(default, heads=tuple(head for head in default.heads if head.name in SEEDS))
     return evaluate(default, detector, EvaluateConfig(), baselines=(columns,), training=training)
 
 

@@ -86,7 +86,7 @@ def train_point(config: RunConfig, folder: Path) -> Trained:
     accuracies = [float(row["val_accuracy"]) for row in read_history(folder / runs.HISTORY)]
     record = runs.read_provenance(folder)
     return Trained(
-        results.heads[0].metric("accuracy").interval,
+        results.head("multiplicity").metric("accuracy").interval,
         max(accuracies),
         min(accuracies[-LAST:]),
         record["seconds"],
