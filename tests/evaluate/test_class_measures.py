@@ -27,17 +27,19 @@ def values(y: np.ndarray, scores: np.ndarray) -> dict[tuple[str, str], float]:
 
 
 @pytest.mark.parametrize("present", [4, 3])
-def test_means_are_over_the_classes_that_have_events(present: int) -> None:
+def test_means_are_over_all_classes(present: int) -> None:
     y, scores = sample(present)
     found, call = values(y, scores), scores.argmax(1)
     there = list(range(present))
     assert found["accuracy", ""] == pytest.approx(reference.accuracy_score(y, call))
     recall = reference.recall_score(y, call, labels=there, average="macro")
-    assert found["balanced_accuracy", ""] == pytest.approx(recall)
-    assert found["f1", ""] == pytest.approx(reference.f1_score(y, call, labels=there, average="macro"))
+    f1 = reference.f1_score(y, call, labels=there, average="macro")
+    complete = present == len(NAMES)
+    assert found["balanced_accuracy", ""] == (pytest.approx(recall) if complete else None)
+    assert found["f1", ""] == (pytest.approx(f1) if complete else None)
     assert found["mcc", ""] == pytest.approx(reference.matthews_corrcoef(y, call))
     each = [reference.roc_auc_score(y == k, scores[:, k]) for k in there]
-    assert found["auc", ""] == pytest.approx(np.mean(each))
+    assert found["auc", ""] == (pytest.approx(np.mean(each)) if complete else None)
     for k, name in enumerate(NAMES[:present]):
         assert found["auc", name] == pytest.approx(each[k])
         assert found["efficiency", name] == pytest.approx((call[y == k] == k).mean())
@@ -108,8 +110,26 @@ def test_a_class_of_few_events_has_no_numbers() -> None:
     found = measure(class_measures(TASK, 0.5, 4), several, scores, **asked)
     got = {(m.name, m.column): m.interval for m in found}
     assert got["efficiency", "nue"] is None
-    kept = [got["efficiency", name].value for name in NAMES if name != "nue"]
-    assert got["balanced_accuracy", ""].value == pytest.approx(np.mean(kept))
+    reasons = {(m.name, m.column): m.reason for m in found}
+    for name in ("balanced_accuracy", "f1", "auc"):
+        assert got[name, ""] is None
+        assert reasons[name, ""] == "fewer than 4 true events of nue (3)"
+    assert reasons["efficiency", "nue"] == "fewer than 4 true events of nue (3)"
+    assert reasons["efficiency", "nc"] == reasons["accuracy", ""] == ""
+
+
+@pytest.mark.parametrize(
+    ("counts", "answer"), [((40, 40, 4, 40), None), ((40, 40, 0, 40), 0), ((40, 1, 40, 40), 2)]
+)
+def test_few_events_of_a_class_do_not_raise_a_mean(counts: tuple[int, ...], answer: int | None) -> None:
+    y = np.repeat(np.arange(4), counts)
+    scores = np.eye(4)[y if answer is None else np.full(len(y), answer)]
+    asked = {"rng": np.random.default_rng(1), "n_bootstrap": 30, "level": 0.9}
+    got = {(m.name, m.column): m for m in measure(class_measures(TASK, 0.5, 5), y, scores, **asked)}
+    for name in ("balanced_accuracy", "f1", "auc"):
+        assert got[name, ""].interval is None
+        assert "fewer than 5 true events" in got[name, ""].reason
+    assert got["accuracy", ""].interval is not None
 
 
 def test_none_of_twelve_found_is_not_none_for_certain() -> None:

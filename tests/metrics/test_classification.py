@@ -186,3 +186,79 @@ def test_what_does_not_exist_is_nan():
 def test_wrong_arrays_are_refused(call, message):
     with pytest.raises(DataError, match=message):
         call()
+
+
+#: Samples on which definitions part: truth, answer.
+ADVERSARIAL = {
+    "one event": ([1], [1]),
+    "one event of a class": ([0, 0, 0, 1], [0, 1, 0, 0]),
+    "one true class": ([1, 1, 1], [1, 0, 1]),
+    "one answer": ([0, 1, 1, 0, 1], [1, 1, 1, 1, 1]),
+    "perfect": ([0, 1, 1, 0], [0, 1, 1, 0]),
+    "inverted": ([0, 1, 1, 0], [1, 0, 0, 1]),
+    "three classes, the middle one absent": ([0, 2, 2, 0], [0, 2, 0, 0]),
+    "three classes, the middle one only answered": ([0, 2, 2, 0], [0, 1, 2, 0]),
+    "three classes, one event of one": ([0, 2, 1, 0], [0, 2, 2, 0]),
+}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("case", ADVERSARIAL)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_adversarial_answers_match_scikit_learn(case, weighted):
+    """They agree but where hitlens says "undefined" and scikit-learn takes 0 or fewer classes."""
+    true, called = map(np.array, ADVERSARIAL[case])
+    w = np.random.default_rng(3).random(len(true)) + 0.1 if weighted else None
+    n = max(2, true.max() + 1, called.max() + 1)
+    assert metrics.accuracy(true, called, weights=w) == pytest.approx(
+        sk.accuracy_score(true, called, sample_weight=w)
+    )
+    recalls = sk.recall_score(
+        true, called, labels=range(n), average=None, sample_weight=w, zero_division=np.nan
+    )
+    balanced = metrics.balanced_accuracy(true, called, weights=w)
+    assert balanced == pytest.approx(np.mean(recalls), nan_ok=True)
+    if set(true) == set(range(n)):
+        assert balanced == pytest.approx(sk.balanced_accuracy_score(true, called, sample_weight=w))
+    each = sk.f1_score(true, called, labels=range(n), average=None, sample_weight=w, zero_division=np.nan)
+    assert metrics.f1(true, called, weights=w) == pytest.approx(
+        each[1] if n == 2 else np.mean(each), nan_ok=True
+    )
+    if len(set(true)) > 1:
+        assert metrics.mcc(true, called, weights=w) == pytest.approx(
+            sk.matthews_corrcoef(true, called, sample_weight=w), abs=1e-12
+        )
+    else:
+        assert np.isnan(metrics.mcc(true, called, weights=w))
+
+
+def test_a_class_above_all_that_were_seen_is_absent_too():
+    assert metrics.balanced_accuracy([0, 1], [0, 1]) == 1
+    assert np.isnan(metrics.balanced_accuracy([0, 1], [0, 1], n_classes=3))
+    assert np.isnan(metrics.f1([0, 1, 1], [0, 1, 1], n_classes=3))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 1), st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=30),
+    st.sampled_from(["ties", "equal", "perfect", "inverted"]),
+)
+def test_adversarial_scores_match_scikit_learn(events, kind):
+    true, steps, weights = map(np.array, zip(*events, strict=True))
+    score = {"ties": steps / 3, "equal": np.full(len(true), 0.5), "perfect": true * 1.0}.get(kind, 1.0 - true)
+    present = {int(label) for label, weight in zip(true, weights, strict=True) if weight}
+    value = metrics.auc(true, score, weights=weights)
+    if present == {0, 1}:
+        assert value == pytest.approx(sk.roc_auc_score(true, score, sample_weight=weights))
+        precision = sk.average_precision_score(true, score, sample_weight=weights)
+        assert metrics.average_precision(true, score, weights=weights) == pytest.approx(precision)
+    else:
+        assert np.isnan(value)
+    if present:
+        assert metrics.brier_score(true, score, weights=weights) == pytest.approx(
+            np.average((true - score) ** 2, weights=weights)
+        )
+        assert metrics.log_loss(true, score, weights=weights) == pytest.approx(
+            sk.log_loss(true, score, sample_weight=weights, labels=[0, 1]), abs=1e-12
+        )

@@ -25,4 +25,4 @@ def test_metrics_have_names_and_units() -> None:
         *("relative bias", "relative rms", "relative resolution"),
     }
     assert metric_text(MetricResult("rmse", Interval(0.05, 0.04, 0.06), "x_px", "px")).endswith("] px")
-    assert metric_text(MetricResult("auc", None)) == "undefined"
+    assert metric_text(MetricResult("auc", None)) == "-"

@@ -6,6 +6,7 @@ import pytest
 import torch
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
+from hitlens.detector import Task
 from hitlens.detectors import get_detector
 from hitlens.errors import ConfigError
 from hitlens.models.preprocessing import Preprocessing, TargetScaling
@@ -24,7 +25,7 @@ def test_accuracy_counts_raw_scores_above_zero() -> None:
     scores = validation_scores(
         task, torch.tensor([[0.1], [-3.0]]), torch.tensor([[1.0], [1.0]]), preprocessing("", 0)
     )
-    assert scores == {"accuracy": 0.5, "balanced_accuracy": 0.5}
+    assert scores == {"accuracy": 0.5}
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
@@ -42,9 +43,16 @@ def test_class_scores_are_those_of_scikit_learn(n_classes: int) -> None:
     assert scores["auc"] == pytest.approx(roc_auc_score(label[:, 0], probabilities, multi_class="ovr"))
 
 
-def test_a_class_without_an_event_is_left_out() -> None:
-    raw, label = torch.tensor([[0.1], [-3.0]]), torch.tensor([[1.0], [1.0]])
-    assert "auc" not in validation_scores(CEBR.task("multiplicity"), raw, label, preprocessing("", 0))
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_mean_over_classes_needs_an_event_of_each(n_classes: int) -> None:
+    names = ("a", "b", "c")[:n_classes]
+    kind = "binary" if n_classes == 2 else "multiclass"
+    task = Task(name="t", kind=kind, meaning="", target="t", class_names=names)
+    raw = torch.eye(4, 1 if n_classes == 2 else n_classes)
+    for label in ([0, 0, 0, 0], [1, 1, 1, 1], [1, 0, 1, 0]):
+        scores = validation_scores(task, raw, torch.tensor(label).float()[:, None], preprocessing("", 0))
+        assert "accuracy" in scores
+        assert ("balanced_accuracy" in scores) == ("auc" in scores) == (len({*label}) == n_classes)
 
 
 def test_sets_are_matched_before_they_are_scored() -> None:

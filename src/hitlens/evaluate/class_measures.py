@@ -33,16 +33,40 @@ def called(scores: NDArray[np.float64], cut: float) -> NDArray[np.int64]:
 def class_measures(head: Task, cut: float, min_events: int = 1) -> list[Measure]:
     """Return what is measured of a classification.
 
-    Of several classes balanced accuracy, F1 and AUC are means over the classes with enough events; then come
-    efficiency, purity and AUC of each class against the rest, whose `column` is the name of the class.
+    Of several classes balanced accuracy, F1 and AUC are means over all classes; then come efficiency, purity
+    and AUC of each class against the rest, whose `column` is the name of the class.
 
     Args:
         head: a binary or multiclass task.
         cut: score from which an event is called signal.
-        min_events: a class with fewer true events has no numbers: drawing the same few events again and again
-            would make their interval too narrow.
+        min_events: a class with fewer true events has no numbers, and there is no mean over the classes:
+            drawing the same few events again and again would make their interval too narrow.
     """
-    return _binary(cut, min_events) if head.kind == "binary" else _several(head.class_names, min_events)
+    binary = head.kind == "binary"
+    measures = _binary(cut, min_events) if binary else _several(head.class_names, min_events)
+    return [_with_reason(one, head, min_events) for one in measures]
+
+
+#: Metrics that do not need events of each class.
+_OF_ANY = ("accuracy", "mcc")
+
+
+def _with_reason(measure: Measure, head: Task, least: int) -> Measure:
+    """Say of a metric which classes have too few events for it."""
+    names = list(head.class_names)
+    needed = {"signal_efficiency": names[1:], "purity": names[1:], "background_rejection": names[:1]}
+    classes = [measure.column] if measure.column else needed.get(measure.name, names)
+
+    def why(y_true: NDArray[np.int64]) -> str:
+        counts = np.bincount(y_true, minlength=len(names))
+        few = [
+            f"{name} ({counts[k]})" for k, name in enumerate(names) if name in classes and counts[k] < least
+        ]
+        if few and not (measure.name in _OF_ANY and head.kind == "multiclass"):
+            return f"fewer than {least} true events of {', '.join(few)}"
+        return "no event is called that" if measure.name == "purity" else ""
+
+    return replace(measure, why=why)
 
 
 _OF_ALL = ("accuracy", "balanced_accuracy", "f1", "mcc")
@@ -107,7 +131,7 @@ def _several(names: tuple[str, ...], least: int) -> list[Measure]:
 
 @dataclass(frozen=True, eq=False)
 class _Several:
-    """Metrics of n classes, of one of them or, for k = -1, the mean over those with enough events."""
+    """Metrics of n classes, of one of them or, for k = -1, the mean over all of them."""
 
     n: int
     least: int
@@ -140,10 +164,9 @@ class _Several:
 
     def _of(self, y: Any, each: Any, k: int) -> Any:
         present = _present(y, self.n, self.least)
-        chosen = each[..., present] if k < 0 else each[..., k : k + 1]
-        if not present.any() or (k >= 0 and not present[k]):
+        if not (present.all() if k < 0 else present[k]):
             return np.full(each.shape[:-1], np.nan)
-        return np.asarray(chosen).mean(-1)
+        return np.asarray(each if k < 0 else each[..., k : k + 1]).mean(-1)
 
 
 def _tally(n: int) -> Callable[..., Any]:

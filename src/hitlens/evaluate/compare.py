@@ -29,6 +29,7 @@ class Measure:
         unit: as in `MetricResult`.
         counts: of a fraction, (y_true, prediction) -> events that passed, and all; at its ends, where
             resampling sees no spread, it gives the interval.
+        why: truth -> why the metric is not defined on these events; empty where nothing is known against it.
     """
 
     name: str
@@ -36,10 +37,15 @@ class Measure:
     column: str = ""
     unit: str = ""
     counts: Callable[[Array, Array], tuple[int, int]] | None = None
+    why: Callable[[Array], str] | None = None
 
-    def result(self, interval: Interval | None) -> MetricResult:
-        """Return the result of this measure; an undefined interval becomes None."""
-        return MetricResult(self.name, defined(interval), self.column, self.unit)
+    def result(self, interval: Interval | None, y_true: Array) -> MetricResult:
+        """Return the result of this measure; an undefined interval becomes None, with the reason."""
+        interval = defined(interval)
+        reason = ""
+        if interval is None:
+            reason = "no events" if not len(y_true) else self.why(y_true) if self.why else ""
+        return MetricResult(self.name, interval, self.column, self.unit, reason)
 
 
 @dataclass(frozen=True)
@@ -96,11 +102,11 @@ def measure(
         1.0
     """
     if len(y_true) == 0:
-        return tuple(m.result(None) for m in measures)
+        return tuple(m.result(None, y_true) for m in measures)
     functions = {str(number): m.function for number, m in enumerate(measures)}
     found = bootstrap_all(functions, y_true, y_pred, rng=rng, n_resamples=n_bootstrap, level=level)
     return tuple(
-        m.result(_opened(m, found[str(number)], y_true, y_pred)) for number, m in enumerate(measures)
+        m.result(_opened(m, found[str(number)], y_true, y_pred), y_true) for number, m in enumerate(measures)
     )
 
 
@@ -116,7 +122,7 @@ def compare(
 ) -> PairedComparison:
     """Return the metrics of two methods and their paired differences; arguments as `measure`."""
     if len(y_true) == 0:
-        nothing = tuple(m.result(None) for m in measures)
+        nothing = tuple(m.result(None, y_true) for m in measures)
         return PairedComparison(nothing, nothing, nothing)
     functions: dict[str, Callable[..., Any]] = {}
     for number, m in enumerate(measures):
@@ -126,10 +132,11 @@ def compare(
     def results(kind: str, y_pred: Array) -> tuple[MetricResult, ...]:
         intervals = [found[f"{number} {kind}"] for number in range(len(measures))]
         return tuple(
-            m.result(_opened(m, one, y_true, y_pred)) for m, one in zip(measures, intervals, strict=True)
+            m.result(_opened(m, one, y_true, y_pred), y_true)
+            for m, one in zip(measures, intervals, strict=True)
         )
 
-    differences = tuple(m.result(found[f"{number} difference"]) for number, m in enumerate(measures))
+    differences = tuple(m.result(found[f"{number} difference"], y_true) for number, m in enumerate(measures))
     return PairedComparison(results("model", model), results("baseline", baseline), differences)
 
 

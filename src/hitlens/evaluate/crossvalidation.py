@@ -213,7 +213,8 @@ def mean_metrics(repeats: Sequence[Sequence[MetricResult]]) -> tuple[MetricResul
         if len(intervals) == len(metrics):
             value, low, high = np.mean([(one.value, one.low, one.high) for one in intervals], axis=0).tolist()
             mean = Interval(round(value, 12), round(low, 12), round(high, 12), intervals[0].level)
-        found.append(replace(metrics[0], interval=mean))
+        reason = next((metric.reason for metric in metrics if metric.interval is None), "")
+        found.append(replace(metrics[0], interval=mean, reason=reason))
     return tuple(found)
 
 

@@ -30,12 +30,14 @@ class MetricResult:
         column: the quantity a regression metric is about, for example "energy_mev", or the class a metric
             of one among several classes is about; else empty.
         unit: unit of the value, empty for a pure number.
+        reason: why it is not defined, where that is known.
     """
 
     name: str
     interval: Interval | None
     column: str = ""
     unit: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True)

@@ -102,16 +102,20 @@ def accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None 
     return divide(w @ (true == predicted).astype(np.float64), w.sum(-1))
 
 
-def balanced_accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Any:
+def balanced_accuracy(
+    y_true: ArrayLike, y_pred: ArrayLike, *, n_classes: int | None = None, weights: ArrayLike | None = None
+) -> Any:
     """Return the mean over classes of the fraction of their events with the right class.
 
     Args:
         y_true: class indices, shape (event,).
         y_pred: class indices, shape (event,).
+        n_classes: classes there are; None takes the highest index seen, and at least two.
         weights: event weights, shape (event,) or (resample, event).
 
     Returns:
-        A float, or shape (resample,); NaN where a class up to the highest index has no events.
+        A float, or shape (resample,); NaN where one of the classes has no events.
+        scikit-learn leaves such a class out of the mean.
 
     Raises:
         DataError: arrays that are empty, differ in shape or hold no class indices.
@@ -120,21 +124,25 @@ def balanced_accuracy(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLik
         >>> balanced_accuracy([0, 0, 0, 1], [0, 0, 0, 0])
         0.5
     """
-    matrix = confusion_matrix(y_true, y_pred, weights=weights)
+    matrix = confusion_matrix(y_true, y_pred, n_classes=n_classes, weights=weights)
     recall = np.asarray(divide(_diagonal(matrix), matrix.sum(-1)))
     return plain(recall.mean(-1))
 
 
-def f1(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None) -> Any:
+def f1(
+    y_true: ArrayLike, y_pred: ArrayLike, *, n_classes: int | None = None, weights: ArrayLike | None = None
+) -> Any:
     """Return the harmonic mean of purity and signal efficiency; of several classes, their plain mean.
 
     Args:
         y_true: class indices, shape (event,).
         y_pred: class indices, shape (event,).
+        n_classes: classes there are; None takes the highest index seen, and at least two.
         weights: event weights, shape (event,) or (resample, event).
 
     Returns:
-        A float, or shape (resample,); NaN where a class is neither there nor predicted.
+        A float, or shape (resample,); NaN where a class is neither there nor predicted;
+        scikit-learn gives it 0.
 
     Raises:
         DataError: arrays that are empty, differ in shape or hold no class indices.
@@ -143,7 +151,7 @@ def f1(y_true: ArrayLike, y_pred: ArrayLike, *, weights: ArrayLike | None = None
         >>> f1([0, 0, 1, 1], [0, 1, 1, 1])
         0.8
     """
-    matrix = confusion_matrix(y_true, y_pred, weights=weights)
+    matrix = confusion_matrix(y_true, y_pred, n_classes=n_classes, weights=weights)
     each = np.asarray(divide(2 * _diagonal(matrix), matrix.sum(-1) + matrix.sum(-2)))
     return plain(each[..., 1] if each.shape[-1] == 2 else each.mean(-1))
 

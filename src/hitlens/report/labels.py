@@ -144,15 +144,22 @@ def file_name(*parts: str) -> str:
 
 
 def interval_text(interval: Interval | None) -> str:
-    """Return a value with its interval, "undefined" where there is none.
+    """Return a value with its interval, a dash where there is none.
 
     Examples:
         >>> interval_text(Interval(0.98662, 0.9855, 0.9877)), interval_text(None)
-        ('0.9866 [0.9855, 0.9877]', 'undefined')
+        ('0.9866 [0.9855, 0.9877]', '-')
     """
-    return "undefined" if interval is None else str(interval)
+    return "-" if interval is None else str(interval)
 
 
 def metric_text(metric: MetricResult) -> str:
-    """Return a metric's value with interval and unit."""
-    return interval_text(metric.interval) + (f" {metric.unit}" if metric.unit and metric.interval else "")
+    """Return a metric's value with interval and unit; a dash, and why, where it is not defined.
+
+    Examples:
+        >>> metric_text(MetricResult("auc", None, reason="no events"))
+        '- (no events)'
+    """
+    if metric.interval is None:
+        return f"- ({metric.reason})" if metric.reason else "-"
+    return interval_text(metric.interval) + (f" {metric.unit}" if metric.unit else "")

@@ -102,7 +102,7 @@ def _regression_table(task: TaskResult) -> Table:
         for label, metrics in methods:
             mine = {metric.name: metric for metric in metrics if metric.column == column}
             unit = mine[names[0]].unit
-            numbers = [str(mine[n].interval or "undefined") if n in mine else "" for n in names]
+            numbers = [str(mine[n].interval or "-") if n in mine else "" for n in names]
             rows.append([with_unit(column_label(column), unit), label, *numbers])
     matched = "; members of a pair matched to the truth" if task.kind == "set_regression" else ""
     caption = f"{task.n_events:,} events{matched}"

@@ -276,7 +276,7 @@ def _difference_cell(found: TuneResults, one: Finalist) -> Cell:
         return Cell("")
     interval = seed_difference(found, one)
     if interval is None:
-        return Cell("undefined")
+        return Cell(_DASH)
     sign = 1 if found.objectives[0].higher_is_better else -1
     return Cell(interval_text(interval), signed_verdict(interval, sign))
 

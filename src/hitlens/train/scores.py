@@ -72,25 +72,24 @@ def validation_scores(
 def _class_scores(values: torch.Tensor, label: torch.Tensor, right: torch.Tensor) -> dict[str, float]:
     """Balanced accuracy and area under the ROC curve, of several classes the mean of one against the rest.
 
-    Classes without an event are left out.
+    They are means over all classes: undefined, so not there, where a class has no event.
     """
+    n_classes = max(2, values.shape[1])
+    if len(torch.unique(label)) < n_classes:
+        return {}
     shares, areas = [], []
-    for number in torch.unique(label).tolist():
+    for number in range(n_classes):
         own = label == number
         shares.append(right[own].mean().item())
         score = values[:, 0] if values.shape[1] == 1 else values.double().softmax(dim=1)[:, number]
         if values.shape[1] > 1 or number == 1:
             areas.append(_area(score, own))
-    known = [area for area in areas if area is not None]
-    scores = {"balanced_accuracy": sum(shares) / len(shares)}
-    return scores | ({"auc": sum(known) / len(known)} if known else {})
+    return {"balanced_accuracy": sum(shares) / len(shares), "auc": sum(areas) / len(areas)}
 
 
-def _area(score: torch.Tensor, own: torch.Tensor) -> float | None:
-    """Chance that an event of the class has a higher score than another; None without one of each."""
+def _area(score: torch.Tensor, own: torch.Tensor) -> float:
+    """Chance that an event of the class has a higher score than another; needs one of each."""
     n_own, n_rest = int(own.sum()), int((~own).sum())
-    if not n_own or not n_rest:
-        return None
     _, inverse, counts = torch.unique(score, return_inverse=True, return_counts=True)
     ranks = counts.cumsum(0).double() - (counts.double() - 1) / 2
     return float((ranks[inverse][own].sum() - n_own * (n_own + 1) / 2) / (n_own * n_rest))
