@@ -12,6 +12,7 @@ import pytest
 
 from hitlens.errors import ConfigError, FileFormatError, NotFoundError
 from hitlens.io.columns import KINDS, Lists, has_signature, kind_of, open_columns
+from hitlens.io.guard import damage_as_format_error
 
 N = 7
 
@@ -178,3 +179,88 @@ def test_a_folder_is_no_column(tmp_path: Path) -> None:
     pl.DataFrame({"n": [1, 2]}).write_parquet(folder / "a.parquet")
     with open_columns(folder / "a.parquet") as columns:
         assert columns.names == ("n",)
+
+
+def test_compounds_inside_compounds(tmp_path: Path) -> None:
+    inner = np.dtype([("label", "i4"), ("at", [("x", "f4")])])
+    rows = np.zeros(3, np.dtype([("image", "u2", (2, 2)), ("truth", inner), ("kind", "S4")]))
+    rows["truth"]["label"], rows["truth"]["at"]["x"], rows["kind"] = [1, 2, 3], [0.5, 1.5, 2.5], b"\xb5"
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["events"] = rows
+    with open_columns(tmp_path / "a.h5") as columns:
+        names = ("image", "truth/label", "truth/at/x", "kind")
+        assert columns.names == tuple(f"events/{name}" for name in names)
+        assert np.asarray(columns.read("events/truth/label", 1, 3)).tolist() == [2, 3]
+        assert np.asarray(columns.read("events/truth/at/x", 0, 2)).tolist() == [0.5, 1.5]
+        assert np.asarray(columns.read("events/kind", 0, 1)).tolist() == ["\u00b5"]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
+@pytest.mark.parametrize("fixed", [True, False])
+def test_text_in_any_encoding(encoding: str, fixed: bool, tmp_path: Path) -> None:
+    texts = ["bruit\u00e9", "", "signal"]
+    encoded = [text.encode(encoding) for text in texts]
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        data = np.array(encoded) if fixed else np.array(encoded, dtype=object)
+        file.create_dataset("kind", data=data, dtype=None if fixed else h5py.string_dtype())
+    with open_columns(tmp_path / "a.h5") as columns:
+        assert np.asarray(columns.read("kind", 0, 3)).tolist() == texts
+
+
+@pytest.mark.parametrize("size", [512, 4096])
+def test_a_block_before_the_file(size: int, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w", userblock_size=size) as file:
+        file["n"] = np.arange(3)
+    with (tmp_path / "a.h5").open("r+b") as raw:
+        raw.write(b"# my notes")
+    with open_columns(tmp_path / "a.h5") as columns:
+        assert np.asarray(columns.read("n", 0, 3)).tolist() == [0, 1, 2]
+
+
+def test_a_locked_file_is_not_damaged(tmp_path: Path) -> None:
+    (tmp_path / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    message = "Unable to synchronously open file (unable to lock file, errno = 11)"
+    with (
+        pytest.raises(FileFormatError, match="another program has it open for writing") as raised,
+        damage_as_format_error(tmp_path / "a.h5"),
+    ):
+        raise BlockingIOError(11, message)
+    assert "damaged" not in str(raised.value)
+
+
+IMAGES = np.arange(24).reshape(4, 2, 3)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(pl.List(pl.List(pl.UInt16)), pl.Array(pl.UInt16, (2, 3)), pl.List(pl.Array(pl.Float64, 3))),
+        pl.Array(pl.List(pl.Int8), 2),
+    ],
+)
+def test_images_as_lists_of_lists(kind: Any, tmp_path: Path) -> None:
+    pl.DataFrame({"image": pl.Series(IMAGES.tolist(), dtype=kind)}).write_parquet(tmp_path / "a.parquet")
+    with open_columns(tmp_path / "a.parquet") as columns:
+        np.testing.assert_array_equal(np.stack(list(columns.read("image", 1, 4))), IMAGES[1:])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rows", [[[[1, 2], [3]]], [[[1, 2]], [[1, 2], [3, 4]]]])
+def test_ragged_images_are_refused(rows: Any, tmp_path: Path) -> None:
+    pl.DataFrame({"image": rows}).write_parquet(tmp_path / "a.parquet")
+    with (
+        open_columns(tmp_path / "a.parquet") as columns,
+        pytest.raises(FileFormatError, match=r"column 'image' has (lists|images) of 1 and of 2"),
+    ):
+        columns.read("image", 0, len(rows))
+
+
+def test_fields_of_records(tmp_path: Path) -> None:
+    hits = [[{"row": 1, "col": 2}, {"row": 3, "col": 4}], [], [{"row": 5, "col": 6}]]
+    truth = [{"label": 1}, {"label": 0}, {"label": 1}]
+    pl.DataFrame({"hit": hits, "truth": truth}).write_parquet(tmp_path / "a.parquet")
+    with open_columns(tmp_path / "a.parquet") as columns:
+        assert columns.names == ("hit.row", "hit.col", "truth.label")
+        found = columns.read("hit.col", 0, 3)
+        assert isinstance(found, Lists)
+        assert (found.values.tolist(), found.counts.tolist()) == ([2, 4, 6], [2, 0, 1])
+        assert np.asarray(columns.read("truth.label", 1, 3)).tolist() == [0, 1]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hitlens.errors import ConfigError, FileFormatError, NotFoundError, choose_from
 from hitlens.io.guard import damage_as_format_error
+
+if TYPE_CHECKING:
+    import polars as pl
 
 #: Kind of a file by the ending of its name.
 KINDS = {
@@ -88,17 +91,25 @@ def has_signature(path: Path, kind: str) -> bool:
     """
     if not path.is_file():
         return False
+    size = path.stat().st_size
+    # A HDF5 file may begin with a block of the user's own, of 512 bytes or a power of two times that.
+    starts = [0, *(512 << n for n in range(40) if 512 << n < size)] if kind == "hdf5" else [0]
     with path.open("rb") as file:
-        return file.read(len(SIGNATURES[kind])) == SIGNATURES[kind]
+        return any(_stands_at(file, start, SIGNATURES[kind]) for start in starts)
+
+
+def _stands_at(file: IO[bytes], start: int, signature: bytes) -> bool:
+    file.seek(start)
+    return file.read(len(signature)) == signature
 
 
 def open_columns(path: Path, kind: str | None = None, tree: str = "", *, external: bool = False) -> Columns:
     """Open a file of columns.
 
     HDF5: every dataset under its path, those behind links as well, fields of a compound dataset as
-    ``dataset/field``. npz: every array.
+    ``dataset/field``, of a compound inside it ``dataset/field/inner``. npz: every array.
     ROOT: the branches of a tree under their names, those of other trees as ``tree/branch``. Parquet: every
-    column.
+    column, fields of records (or of lists of records) as ``column.field``.
 
     Args:
         path: the file.
@@ -139,13 +150,13 @@ class _Hdf5Columns:
         self._stack = ExitStack()
         self._tree = Hdf5Tree(self._stack.enter_context(open_hdf5(path)), path, external)
         #: Dataset and field of each column.
-        self._found: dict[str, tuple[str, str | None]] = {}
+        self._found: dict[str, tuple[str, tuple[str, ...]]] = {}
         try:
             for name, node in self._tree.datasets():
                 if node is None or (node.shape and not node.dtype.names):
-                    self._found[name] = (name, None)
-                for field in node.dtype.names or () if node is not None and node.shape else ():
-                    self._found[f"{name}/{field}"] = (name, field)
+                    self._found[name] = (name, ())
+                for field in _fields(node.dtype) if node is not None and node.shape else ():
+                    self._found["/".join((name, *field))] = (name, field)
         except BaseException:
             self._stack.close()
             raise
@@ -166,12 +177,15 @@ class _Hdf5Columns:
 
         dataset, field = self._dataset(self._found[name][0]), self._found[name][1]
         with damage_as_format_error(self._path):
-            if field is not None:
-                return _native(dataset.fields(field)[start:stop])
-            if h5py.check_string_dtype(dataset.dtype):
-                return np.array(dataset.asstr()[start:stop].tolist(), dtype=np.str_)
-            values = dataset[start:stop]
-            return _lists(values) if h5py.check_vlen_dtype(dataset.dtype) else _native(values)
+            values = dataset.fields(field[0])[start:stop] if field else dataset[start:stop]
+            dtype = dataset.dtype
+            for step in field:
+                dtype = dtype[step]
+            for step in field[1:]:
+                values = values[step]
+            if h5py.check_string_dtype(dtype):
+                return _text(values)
+            return _lists(values) if h5py.check_vlen_dtype(dtype) else _native(values)
 
     def __enter__(self) -> _Hdf5Columns:
         return self
@@ -262,7 +276,13 @@ class _ParquetColumns:
 
         self._path = path
         self._table = pl.scan_parquet(path, glob=False, hive_partitioning=False)
-        self.names = tuple(self._table.collect_schema())
+        #: How each column is found; fields of records go by ``column.field``.
+        self._found = {
+            name: expression
+            for column, dtype in self._table.collect_schema().items()
+            for name, expression in _record_fields(column, dtype).items()
+        }
+        self.names = tuple(self._found)
         self._n_rows = int(self._table.select(pl.len()).collect().item())
 
     def length(self, name: str) -> int:
@@ -272,11 +292,11 @@ class _ParquetColumns:
         import polars as pl
 
         with damage_as_format_error(self._path):
-            rows = self._table.select(name).slice(start, stop - start).collect()[name]
+            rows = self._table.slice(start, stop - start).select(self._found[name]).collect().to_series()
+            if isinstance(rows.dtype, pl.Array) and isinstance(rows.dtype.inner, pl.List):
+                rows = rows.arr.to_list()
             if isinstance(rows.dtype, pl.List):
-                counts = rows.list.len().fill_null(0).to_numpy().astype(np.int64)
-                # An empty list would become a null among the values.
-                return Lists(rows.filter(pl.Series(counts > 0)).explode().to_numpy(), counts)
+                return _nested(rows, name, self._path)
             if rows.dtype == pl.String:
                 return np.array(rows.fill_null("").to_list(), dtype=np.str_)
             return rows.to_numpy()
@@ -288,12 +308,82 @@ class _ParquetColumns:
         return None
 
 
+def _record_fields(column: str, dtype: pl.DataType) -> dict[str, pl.Expr]:
+    """Return the columns that one of a table is read as: each field of a record, or of lists of records."""
+    import polars as pl
+
+    if isinstance(dtype, pl.Struct):
+        return {f"{column}.{one.name}": pl.col(column).struct.field(one.name) for one in dtype.fields}
+    if isinstance(dtype, pl.List) and isinstance(dtype.inner, pl.Struct):
+        return {
+            f"{column}.{one.name}": pl.col(column).list.eval(pl.element().struct.field(one.name))
+            for one in dtype.inner.fields
+        }
+    return {column: pl.col(column)}
+
+
+def _nested(rows: pl.Series, name: str, path: Path) -> Column:
+    """Return a column of lists; lists of lists are images, whose rows must have one length."""
+    import polars as pl
+
+    shape: list[int] = []
+    counts = _list_counts(rows)
+    # An empty list would become a null among the values.
+    values = rows.filter(pl.Series(counts > 0)).explode()
+    while isinstance(values.dtype, (pl.List, pl.Array)):
+        if isinstance(values.dtype, pl.Array):
+            values = values.arr.to_list()
+        lengths = _list_counts(values)
+        if len(set(lengths.tolist())) > 1:
+            raise FileFormatError(
+                f"column '{name}' has lists of {lengths.min()} and of {lengths.max()} values inside its "
+                "lists: the rows of an image must have one length.",
+                path=path,
+            )
+        shape.append(int(lengths[0]) if len(lengths) else 0)
+        values = values.explode()
+    if not shape:
+        return Lists(values.to_numpy(), counts)
+    if len(set(counts.tolist())) > 1:
+        raise FileFormatError(
+            f"column '{name}' has images of {counts.min()} and of {counts.max()} rows; they must be alike.",
+            path=path,
+        )
+    return values.to_numpy().reshape(len(rows), -1, *shape)
+
+
+def _list_counts(rows: pl.Series) -> NDArray[np.int64]:
+    return rows.list.len().fill_null(0).to_numpy().astype(np.int64)
+
+
 _OPENERS: dict[str, Callable[[Path, str, bool], Columns]] = {
     "hdf5": lambda path, tree, external: _Hdf5Columns(path, external),
     "npz": lambda path, tree, external: _NpzColumns(path),
     "root": lambda path, tree, external: _RootColumns(path, tree),
     "parquet": lambda path, tree, external: _ParquetColumns(path),
 }
+
+
+def _fields(dtype: np.dtype[Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the path of each field of a compound type, those of compounds inside it as well."""
+    for name in dtype.names or ():
+        if dtype[name].names:
+            yield from _fields(dtype[name], (*above, name))
+        else:
+            yield (*above, name)
+
+
+def _text(values: NDArray[Any]) -> NDArray[np.str_]:
+    """Return bytes as text: UTF-8 where they are, else Latin-1, which every byte is."""
+    kinds, which = np.unique(np.asarray(values, dtype=bytes), return_inverse=True)
+    return np.array([_decoded(kind) for kind in kinds.tolist()] or [""], dtype=np.str_)[which]
+
+
+def _decoded(text: bytes) -> str:
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError:
+        return text.decode("latin-1")
 
 
 def _lists(rows: NDArray[Any]) -> Lists:
@@ -305,5 +395,5 @@ def _native(values: NDArray[Any]) -> NDArray[Any]:
     """Return numbers in the byte order of this machine, and bytes as text."""
     values = np.asarray(values)
     if values.dtype.kind == "S":
-        return np.char.decode(values, "utf-8")
+        return _text(values)
     return values.astype(values.dtype.newbyteorder("="), copy=False)

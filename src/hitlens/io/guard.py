@@ -46,6 +46,12 @@ def damage_as_format_error(
         try:
             yield
         except OSError as error:
+            if "unable to lock file" in str(error):
+                raise FileFormatError(
+                    "another program has it open for writing, which locks it. Close it there, or wait. On a "
+                    "file system without locks, set HDF5_USE_FILE_LOCKING=FALSE.",
+                    path=path,
+                ) from error
             if error.errno not in _NOT_DAMAGE:
                 raise
             raise FileFormatError(f"it cannot be read ({reason_of(error)}).", path=path) from error

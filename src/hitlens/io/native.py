@@ -16,6 +16,7 @@ from scipy import sparse
 
 from hitlens.errors import DataError, FileFormatError, HitlensError, NotFoundError
 from hitlens.events import Events, Images, checked_sparse
+from hitlens.io.columns import has_signature
 from hitlens.io.guard import damage_as_format_error
 from hitlens.io.hdf5 import Hdf5Tree, hdf5_file, open_hdf5
 from hitlens.io.native_checksum import ATTRIBUTE, structure_sha256
@@ -36,8 +37,6 @@ __all__ = [
     "read_native",
 ]
 
-_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-
 
 def is_hdf5(path: Path | str) -> bool:
     """Tell by the first bytes whether a file is HDF5, and so perhaps a native events file.
@@ -46,11 +45,7 @@ def is_hdf5(path: Path | str) -> bool:
         >>> is_hdf5("/no/such/file")
         False
     """
-    path = Path(path)
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(len(_HDF5_SIGNATURE)) == _HDF5_SIGNATURE
+    return has_signature(Path(path), "hdf5")
 
 
 def is_native(path: Path | str) -> bool:

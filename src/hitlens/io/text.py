@@ -30,6 +30,9 @@ GZIP_LEVEL = 4
 
 _GZIP_SIGNATURE = b"\x1f\x8b"
 _MAX_COUNT = 65535
+#: Some editors begin UTF-8 text with it.
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_COMMENT = b"#"
 _TEXT_BYTES = frozenset(b"\t\r\n") | frozenset(range(32, 127))
 
 
@@ -91,7 +94,8 @@ def read_rows(path: Path, table: TableFormat, block: int, skipped: list[str] | N
     """Yield the rows of a text table, ``block`` at a time.
 
     Args:
-        path: plain or gzipped text; blank lines are passed over, a missing last newline and CRLF are taken.
+        path: plain or gzipped text; blank lines, what follows a ``#`` and a byte-order mark are passed over,
+            a missing last newline and CRLF are taken. Counts may be written as 12.0 or 1.2e+01.
         table: what a line must hold.
         block: rows a block.
         skipped: None refuses a file with a bad line; a list receives one message a bad line instead.
@@ -123,9 +127,10 @@ def count_fields(path: Path) -> int | None:
             head = file.read(2**16)
     except (OSError, EOFError, zlib.error):
         return None
-    if not set(head) <= _TEXT_BYTES:
+    lines = [_without_comment(line) for line in head.removeprefix(BYTE_ORDER_MARK).split(b"\n")]
+    if not set().union(*lines) <= _TEXT_BYTES:
         return None
-    first = next((line for line in head.split(b"\n") if line.strip()), b"")
+    first = next((line for line in lines if line.strip()), b"")
     return len(first.split()) or None
 
 
@@ -225,6 +230,9 @@ class _TableReader:
         self._n_rows += n_new
 
     def _read_slowly(self, line: bytes) -> None:
+        line = _without_comment(line)
+        if not line.strip():
+            return
         try:
             fields = _split(line, self._table.n_fields)
             counts = [_count(field, i + 1) for i, field in enumerate(fields[: self._table.n_counts])]
@@ -277,17 +285,27 @@ def _split(line: bytes, n_fields: int) -> list[str]:
     return fields
 
 
+def _without_comment(line: bytes) -> bytes:
+    return line.split(_COMMENT, 1)[0]
+
+
 def _count(field: str, column: int) -> int:
-    if not (field.isdecimal() and int(field) <= _MAX_COUNT):
+    number = _number(field)
+    if not (number.is_integer() and 0 <= number <= _MAX_COUNT):
         raise _BadLineError(f"a pixel must be a whole number from 0 to {_MAX_COUNT}. Got '{field}'.", column)
-    return int(field)
+    return int(number)
+
+
+def _number(field: str) -> float:
+    """Return the number a field holds, NaN where it holds none."""
+    try:
+        return float(field.replace("_", "x"))
+    except ValueError:
+        return math.nan
 
 
 def _value(field: str, column: int) -> float:
-    try:
-        value = float(field.replace("_", "x"))
-    except ValueError:
-        value = math.nan
+    value = _number(field)
     if not math.isfinite(value):
         raise _BadLineError(f"the value must be a finite number. Got '{field}'.", column)
     return value
@@ -309,8 +327,10 @@ def whole_lines(path: Path, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
         FileFormatError: a gzipped file is damaged or cut short, or a line is too long for text.
     """
     chunks = _inflated(path, block_bytes) if is_gzipped(path) else _plain(path, block_bytes)
-    rest, n_lines = b"", 0
+    rest, n_lines, is_first = b"", 0, True
     for chunk in _ahead(chunks):
+        if is_first:
+            chunk, is_first = chunk.removeprefix(BYTE_ORDER_MARK), False
         end = chunk.rfind(b"\n") + 1
         if end:
             text = rest + chunk[:end]
