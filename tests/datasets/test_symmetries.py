@@ -194,9 +194,9 @@ def test_what_cannot_be_known_of_the_changed_event_is_missing() -> None:
     changed = changed_truth(table, detector_of(symmetry), symmetry)
     assert changed["x"].null_count() == changed["slope"].null_count() == N
     assert changed["e"].equals(table["e"])
-    target = Augmentation(detector_of(symmetry), [EDGE], table, np.arange(N)).get_buffer("defined_edge")
-    assert target[0].all()
-    assert not target[1].any()
+    defined = Augmentation(detector_of(symmetry), [EDGE], table, np.arange(N)).tables["edge"].defined
+    assert defined[0].all()
+    assert not defined[1].any()
 
 
 def test_columns_that_move_and_those_behind_them() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +91,7 @@ def test_without_averaging_the_answer_is_not_symmetric() -> None:
     assert np.abs(difference).max() > 1e-4
 
 
-def test_averaging_is_off_unless_the_card_or_the_caller_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_averaging_is_off_unless_the_card_or_the_caller_says_so() -> None:
     sample, task = events(), CEBR.task("multiplicity")
     plain, averaged = (model(task, symmetrise=on).predict(sample)["multiplicity"] for on in (False, True))
     assert np.abs(plain - averaged).max() > 1e-4
@@ -100,19 +99,9 @@ def test_averaging_is_off_unless_the_card_or_the_caller_says_so(caplog: pytest.L
         stated = model(task, symmetrise=on)
         assert stated.averaging(None) is stated
         assert stated.averaging(on) is stated
-        assert not caplog.records
         other = stated.averaging(not on)
         assert other.card.symmetrise is (not on)
         np.testing.assert_array_equal(other.predict(sample)["multiplicity"], plain if on else averaged)
-        assert "not calibrated" in caplog.text
-        caplog.clear()
-
-
-def test_averaging_energies_needs_no_word_of_calibration(caplog: pytest.LogCaptureFixture) -> None:
-    energies = model(CEBR.task("single_energy"))
-    bare = replace(energies, card=energies.card.model_copy(update={"temperature": {}}))
-    assert bare.averaging(False).card.symmetrise is False
-    assert not caplog.records
 
 
 def test_answers_do_not_depend_on_the_batch() -> None:

@@ -235,21 +235,23 @@ def test_outputs_that_are_known_give_the_same_predictions(name: str, events: Eve
 
 @pytest.mark.parametrize("stated", [False, True])
 def test_files_are_averaged_as_the_card_or_the_caller_says(
-    stated: bool, events: Events, tmp_path: Path
+    stated: bool, events: Events, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made = make_model("single")
-    card = made.card.model_copy(update={"symmetrise": stated})
+    made = make_model("joint")
+    card = made.card.model_copy(update={"symmetrise": stated, "temperature": {"multiplicity": 1.5}})
     model = TrainedModel(card, made.network, CEBR)
     save_model(model, tmp_path / "model.safetensors")
     file = write(tmp_path / "events.h5", events)
-    column = "pred_x_1_px"
+    column = "single_pred_x_1_px"
     of_kind = {on: predict_events(model.averaging(on), events).table[column] for on in (False, True)}
     assert (of_kind[False] - of_kind[True]).abs().max() > 0.01
     for asked in (None, False, True):
+        caplog.clear()
         written = predict_files(tmp_path, [file], tmp_path / "out.parquet", symmetrise=asked)
         expected = stated if asked is None else asked
         np.testing.assert_allclose(written.table[column], of_kind[expected], rtol=1e-4, atol=1e-4)
         assert written.metadata["symmetrise"] == str(expected).lower()
+        assert caplog.text.count("not calibrated") == (expected != stated)
 
 
 def spoilt(events: Events, value: float) -> Events:

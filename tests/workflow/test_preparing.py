@@ -178,3 +178,21 @@ def test_a_symmetry_left_out_of_the_average_is_said_before_the_training(
     never = config_of(folder, "third", model={"symmetrise": True}, data={"selection": "x_px + 2 * y_px > 6"})
     with pytest.raises(ConfigError, match=r"model.symmetrise: data.selection .* tells an event"):
         learnt_effects(never, prepare(never))
+
+
+def test_a_symmetry_that_makes_targets_the_log_curve_does_not_take_is_refused(folder: Path) -> None:
+    text = DESCRIPTION.replace("offset: 9}}}\n  - {name: flip_y", "offset: 5}}}\n  - {name: flip_y")
+    (folder / "shifted.yaml").write_text(text)
+    config = config_of(folder, "column", model={"target_curve": {"column": "log"}})
+    for name, message in (
+        ("pad", None),
+        ("shifted", r"'column' must be above 0 .* 'flip_x', .* 'x_px', makes -3.5"),
+    ):
+        config = config.model_copy(update={"detector": str(folder / f"{name}.yaml")})
+        prepared = prepare(config)
+        data = training_data(config, prepared)
+        if message is None:
+            assert build_module(config, prepared, data).augmentation is not None
+        else:
+            with pytest.raises(ConfigError, match=message):
+                build_module(config, prepared, data)

@@ -41,6 +41,35 @@ def change_images(images: torch.Tensor, view: View, symmetry: Symmetry) -> torch
     return images.flip(flipped)
 
 
+class TargetTable:
+    """Targets of one head for every event under every symmetry, looked up by batch.
+
+    No buffers of a module, which moving averages, copies and processes would copy at every step.
+
+    Args:
+        values: class index or target columns, shape (symmetry, event, n_outputs).
+        defined: where they have a meaning, shape (symmetry, event).
+    """
+
+    def __init__(self, values: torch.Tensor, defined: torch.Tensor) -> None:
+        self.values, self.defined = values, defined
+
+    def __deepcopy__(self, memo: dict[int, object]) -> TargetTable:
+        return self
+
+    def at(self, number: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return targets, shape (event, n_outputs), and where they are defined, shape (event,).
+
+        Args:
+            number: symmetry of each event, shape (event,).
+            rows: position of each event, shape (event,).
+        """
+        if self.values.device != rows.device:
+            self.values, self.defined = self.values.to(rows.device), self.defined.to(rows.device)
+        values = self.values[number, rows]
+        return values if values.is_floating_point() else values.float(), self.defined[number, rows]
+
+
 class Augmentation(torch.nn.Module):
     """Draws one symmetry an event, the identity among them, and applies it to images and targets at once.
 
@@ -75,27 +104,26 @@ class Augmentation(torch.nn.Module):
         self.symmetries = named_symmetries(detector, names)
         self.n_symmetries = 1 + len(self.symmetries)
         self.views = {view.name: view for view in detector.views}
+        self.tables: dict[str, TargetTable] = {}
         for head in heads:
             effects = [stated_effect(detector, symmetry, head) for symmetry in self.symmetries]
             stated = [effect for effect in effects if effect is not None]
             if len(stated) < len(effects):
-                self._keep_targets(detector, head, truth, rows)
+                self.tables[head.name] = self._table(detector, head, truth, rows)
             elif any(effect != OutputEffect.none(head.n_outputs) for effect in stated):
                 self._keep_effects(head, [OutputEffect.none(head.n_outputs), *stated])
 
     def _keep_effects(self, head: Task, effects: Sequence[OutputEffect]) -> None:
         """Keep what each symmetry does to the targets of any event, shape (symmetry, n_outputs)."""
-        exact = torch.float32 if head.is_classification else torch.float64
-        self._constant(f"source_{head.name}", torch.tensor([effect.source for effect in effects]))
-        self._constant(f"scale_{head.name}", torch.tensor([effect.scale for effect in effects], dtype=exact))
-        self._constant(
-            f"offset_{head.name}", torch.tensor([effect.offset for effect in effects], dtype=exact)
-        )
+        for part in ("source", "scale", "offset"):
+            kind = torch.int64 if part == "source" else torch.float64
+            values = torch.tensor([getattr(effect, part) for effect in effects], dtype=kind)
+            self.register_buffer(f"{part}_{head.name}", values, persistent=False)
 
-    def _keep_targets(
+    def _table(
         self, detector: Detector, head: Task, truth: pl.DataFrame, rows: NDArray[np.int64]
-    ) -> None:
-        """Keep the targets of each training event under each symmetry, shape (symmetry, event, n_outputs)."""
+    ) -> TargetTable:
+        """Targets of the training events under each symmetry; those of others are undefined."""
         shown = truth[rows]
         of_each = [encode_target(shown, head)]
         of_each += [changed_target(shown, detector, symmetry, head) for symmetry in self.symmetries]
@@ -107,11 +135,7 @@ class Augmentation(torch.nn.Module):
         for number, target in enumerate(of_each):
             values[number, rows] = np.where(target.defined[:, None], target.values, 0).astype(kind)
             defined[number, rows] = target.defined
-        self._constant(f"values_{head.name}", torch.from_numpy(values))
-        self._constant(f"defined_{head.name}", torch.from_numpy(defined))
-
-    def _constant(self, name: str, values: torch.Tensor) -> None:
-        self.register_buffer(name, values, persistent=False)
+        return TargetTable(torch.from_numpy(values), torch.from_numpy(defined))
 
     def draw(self, n_events: int, device: torch.device) -> torch.Tensor:
         """Return a random symmetry number for each event; 0 is the identity."""
@@ -149,9 +173,8 @@ class Augmentation(torch.nn.Module):
         targets, defined = dict(batch.targets), dict(batch.defined)
         kept = dict(self.named_buffers())
         for name, values in batch.targets.items():
-            if f"values_{name}" in kept:
-                targets[name] = kept[f"values_{name}"][number, batch.rows].to(values.dtype)
-                defined[name] = kept[f"defined_{name}"][number, batch.rows]
+            if name in self.tables:
+                targets[name], defined[name] = self.tables[name].at(number, batch.rows)
             elif f"source_{name}" in kept:
                 parts = (kept[f"{part}_{name}"][number] for part in ("source", "scale", "offset"))
                 source, scale, offset = parts

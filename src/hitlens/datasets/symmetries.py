@@ -348,5 +348,30 @@ def check_whole_views(detector: Detector, symmetry: Symmetry, head: Task, region
                 )
 
 
+def check_positive(detector: Detector, symmetry: Symmetry, head: Task, truth: pl.DataFrame) -> None:
+    """Refuse a symmetry that makes targets of 0 or less, of a regression whose target curve is "log".
+
+    Args:
+        detector: of the events.
+        symmetry: one of its symmetries.
+        head: the regression.
+        truth: of the training events.
+
+    Raises:
+        ConfigError: such a target.
+    """
+    moved = moved_columns(detector, symmetry) & task_columns(head)
+    if not moved:
+        return
+    target = changed_target(truth, detector, symmetry, head)
+    lowest = target.values[target.defined].min(initial=np.inf)
+    if not lowest > 0:
+        raise ConfigError(
+            f"model.target_curve: targets of '{head.name}' must be above 0 for the curve 'log'. Symmetry "
+            f"'{symmetry.name}', which changes {_listed(moved)}, makes {lowest:g}. Leave the symmetry out "
+            "(train.augment), or take the curve 'linear'."
+        )
+
+
 def _listed(columns: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in sorted(columns))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,8 +27,6 @@ from hitlens.io.atomic import written_whole
 from hitlens.models import build_network
 from hitlens.models.matching import align_outputs
 from hitlens.models.preprocessing import Preprocessing, in_fast_layout, split_outputs
-
-log = logging.getLogger(__name__)
 
 #: Version of the metadata; raised when a reader of the old one would go wrong.
 FORMAT = "hitlens-model"
@@ -101,16 +98,10 @@ class TrainedModel:
     def averaging(self, symmetrise: bool | None) -> TrainedModel:
         """Return the same model with its predictions averaged over the symmetries or not; None leaves it.
 
-        Scores of the other kind than the temperature was fixed on are no probabilities, which a warning says.
+        Scores of the other kind than the temperature was fixed on are no probabilities.
         """
         if symmetrise is None or symmetrise == self.card.symmetrise:
             return self
-        if self.card.temperature:
-            log.warning(
-                "The scores are not calibrated: the model's temperature was fixed on predictions %s the "
-                "average over the symmetries.",
-                "with" if self.card.symmetrise else "without",
-            )
         return replace(self, card=self.card.model_copy(update={"symmetrise": symmetrise}))
 
     def predict(

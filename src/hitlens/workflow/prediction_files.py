@@ -173,7 +173,14 @@ def predict_to_file(
     check_predictions_name(output)
     if output.exists() and not force:
         raise RunError(f"{output} exists. Choose another name, or --force to replace it.")
-    model = open_model(model_path).averaging(symmetrise)
+    stated = open_model(model_path)
+    model = stated.averaging(symmetrise)
+    if stated.card.temperature and model.card.symmetrise != stated.card.symmetrise:
+        log.warning(
+            "The scores are not calibrated: the model's temperature was fixed on predictions %s the average "
+            "over the symmetries.",
+            "with" if stated.card.symmetrise else "without",
+        )
     sources = find_sources(files, model.detector, layout)
     check_options(sources, options or {})
     ranges = event_ranges(sources, part_events, on_bad_event=on_bad_event, options=options)

@@ -26,6 +26,7 @@ from hitlens.datasets.streaming import StreamedData
 from hitlens.datasets.symmetries import (
     OutputEffect,
     check_invariant,
+    check_positive,
     check_whole_views,
     learnt_effect,
     named_symmetries,
@@ -288,6 +289,9 @@ def _augmentation(config: RunConfig, prepared: Prepared, shown: Detector) -> Aug
     for symmetry in symmetries:
         for head in prepared.heads:
             check_whole_views(prepared.detector, symmetry, head, config.model.regions)
+            if config.model.target_curve.get(head.name) == "log":
+                truth = prepared.events.truth[prepared.split.train]
+                check_positive(prepared.detector, symmetry, head, truth)
     _check_settings(config, prepared, symmetries)
     return Augmentation(shown, prepared.heads, prepared.events.truth, prepared.split.train, names)
 
