@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -243,3 +245,50 @@ def test_parts_are_joined_by_their_names(tmp_path: Path) -> None:
         make(3).table.write_parquet(part)
     joined = module.join_predictions(parts, make(0), tmp_path / "a*.parquet")
     assert len(read_predictions(joined)) == 6
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".h5", ".csv", ".root"])
+def test_no_flipped_bit_goes_unnoticed(ending: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    task = Task(name="charge", kind="regression", meaning="charge", columns=("q",), units=("e",))
+    table = pl.DataFrame(
+        {
+            "file": ["a.h5", "b.h5"] * 20,
+            "event": np.arange(40),
+            "split": ["test"] * 39 + ["train"],
+            "pred_q": np.where(rng.random(40) < 0.1, np.nan, rng.random(40)).astype(np.float32),
+            "true_n": pl.Series([None, *range(39)], dtype=pl.Int32),
+        }
+    )
+    path = write_predictions(
+        Predictions(table, task, (task,), "demo", {"model": "ab12"}), tmp_path / f"p{ending}"
+    )
+    content, whole = path.read_bytes(), read_predictions(path)
+    refused = 0
+    for bit in rng.integers(8 * len(content), size=80).tolist():
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        try:
+            again = read_predictions(path)
+        except FileFormatError:
+            refused += 1
+            continue
+        assert again.table.equals(whole.table)
+        assert (again.task, again.heads, again.detector, again.metadata) == (
+            *(whole.task, whole.heads, whole.detector, whole.metadata),
+        )
+    assert refused > 5
+
+
+def test_files_of_version_1_are_read_without_a_checksum(tmp_path: Path) -> None:
+    task = Task(name="charge", kind="regression", meaning="charge", columns=("q",), units=("e",))
+    table = pl.DataFrame({"event": [4], "split": ["test"], "pred_q": [1.5]})
+    path = write_predictions(Predictions(table, task, (task,), "demo"), tmp_path / "p.csv")
+    header = json.loads(module.description_path(path).read_text())
+    del header["sha256"]
+    path.write_text(f"# {json.dumps({**header, 'version': 1})}\n{path.read_text()}")
+    assert read_predictions(path).table["pred_q"].to_list() == [1.5]
+    path.write_text(path.read_text().replace("1.5", "7.5").replace('"version": 1', '"version": 2'))
+    with pytest.raises(FileFormatError, match="damaged"):
+        read_predictions(path)

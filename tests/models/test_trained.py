@@ -172,3 +172,27 @@ def test_weights_must_fit_the_card(tmp_path: Path) -> None:
     save_model(TrainedModel(other, fitting.network, CEBR), tmp_path / "odd.safetensors")
     with pytest.raises(ModelFileError, match="do not fit 'dense'"):
         load_model(tmp_path / "odd.safetensors", CEBR)
+
+
+def test_no_flipped_bit_goes_unnoticed(tmp_path: Path) -> None:
+    before = model(CEBR.task("single"))
+    path = tmp_path / "model.safetensors"
+    save_model(before, path)
+    content = path.read_bytes()
+    header = 8 + int.from_bytes(content[:8], "little")
+    rng = np.random.default_rng(2)
+    for at in [*rng.integers(header, size=30).tolist(), *rng.integers(header, len(content), size=6).tolist()]:
+        damaged = bytearray(content)
+        damaged[at] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        with pytest.raises(ModelFileError, match=r"model\.safetensors"):
+            load_model(path, CEBR)
+
+
+def test_a_file_of_version_1_is_read_without_checksums(tmp_path: Path) -> None:
+    before = model(CEBR.task("single"))
+    path = tmp_path / "model.safetensors"
+    weights = {name: tensor.contiguous() for name, tensor in before.network.state_dict().items()}
+    about = {"format": "hitlens-model", "format_version": "1", "card": before.card.model_dump_json()}
+    save_file(weights, path, metadata=about)
+    assert load_model(path, CEBR).card == before.card

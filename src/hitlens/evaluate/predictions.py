@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,12 +15,14 @@ import polars as pl
 from hitlens.datasets.summaries import SEEN
 from hitlens.detector import Task
 from hitlens.errors import DataError, FileFormatError, NotFoundError, choose_from
+from hitlens.evaluate.content import content_sha256
 from hitlens.events import evaluate_condition
 from hitlens.io.atomic import written_whole
+from hitlens.io.guard import damage_as_format_error
 from hitlens.io.names import has_ending
 
-#: Version of the predictions file. 1: first.
-FORMAT_VERSION = 1
+#: Version of the predictions file. 1: first. 2: the checksum of its content.
+FORMAT_VERSION = 2
 
 #: Values of the column ``split``; "none" is for events that are no part of a training.
 SPLITS = ("train", "validation", "test", "none")
@@ -180,7 +182,7 @@ def write_predictions(predictions: Predictions, path: Path | str) -> Path:
     path = Path(path)
     write, _ = _format(path)
     table = _plain(predictions.table)
-    header = _header(predictions, table.schema)
+    header = _header(predictions, table.lazy())
     with ExitStack() as whole:
         if has_ending(path, ".csv"):
             description = json.loads(header) | {"n_rows": len(table)}
@@ -227,24 +229,23 @@ def join_predictions(parts: Sequence[Path], like: Predictions, path: Path | str)
         return write_predictions(like.with_table(whole.collect()), path)
     whole = _plain(whole)
     with written_whole(path) as temporary:
-        header = _header(like, whole.collect_schema())
+        header = _header(like, whole)
         whole.sink_parquet(temporary, metadata={"hitlens": header}, maintain_order=True)
     return path
 
 
-def _header(predictions: Predictions, schema: Mapping[str, Any]) -> str:
-    """Return what a predictions file says of its table of that schema, as JSON."""
-    return json.dumps(
-        {
-            "format": "hitlens predictions",
-            "version": FORMAT_VERSION,
-            "detector": predictions.detector,
-            "task": predictions.task.model_dump(mode="json"),
-            "heads": [head.model_dump(mode="json") for head in predictions.heads],
-            "metadata": predictions.metadata,
-            "columns": {name: str(dtype) for name, dtype in schema.items()},
-        }
-    )
+def _header(predictions: Predictions, table: pl.LazyFrame) -> str:
+    """Return what a predictions file says of that table, as JSON."""
+    about = {
+        "format": "hitlens predictions",
+        "version": FORMAT_VERSION,
+        "detector": predictions.detector,
+        "task": predictions.task.model_dump(mode="json"),
+        "heads": [head.model_dump(mode="json") for head in predictions.heads],
+        "metadata": predictions.metadata,
+        "columns": {name: str(dtype) for name, dtype in table.collect_schema().items()},
+    }
+    return json.dumps({**about, "sha256": content_sha256(about, table)})
 
 
 def read_predictions(path: Path | str) -> Predictions:
@@ -260,27 +261,29 @@ def read_predictions(path: Path | str) -> Predictions:
         raise NotFoundError(
             f"No predictions file '{path}'. Make one with 'hitlens predict' or 'hitlens train'."
         )
-    try:
+    advice = "Write it again."
+    with damage_as_format_error(path, "is not a predictions file of hitlens or is damaged", advice):
         header, table = read(path)
         described = json.loads(header)
-    except (OSError, ValueError, KeyError, EOFError, pl.exceptions.PolarsError) as error:
-        reason = str(error).split("\n")[0] or type(error).__name__
+        version = int(described.get("version", 0))
+    if version > FORMAT_VERSION:
         raise FileFormatError(
-            f"is not a predictions file of hitlens or is damaged ({reason}). Write it again.", path=path
-        ) from error
-    if described.get("version", 0) > FORMAT_VERSION:
-        raise FileFormatError(
-            f"has version {described['version']}; this hitlens reads up to {FORMAT_VERSION}. "
-            "Install a newer hitlens.",
+            f"has version {version}; this hitlens reads up to {FORMAT_VERSION}. Install a newer hitlens.",
             path=path,
         )
-    return Predictions(
-        table=_restore(table, described["columns"]),
-        task=Task.model_validate(described["task"]),
-        heads=tuple(Task.model_validate(head) for head in described["heads"]),
-        detector=described["detector"],
-        metadata=described["metadata"],
-    )
+    with damage_as_format_error(path, "is not a predictions file of hitlens or is damaged", advice):
+        described.pop("n_rows", None)  # of the description beside a CSV file; checked there
+        checksum = described.pop("sha256") if version > 1 else None
+        restored = _restore(table, described["columns"])
+        if checksum is not None and checksum != content_sha256(described, restored.lazy()):
+            raise ValueError("its content does not have the checksum it was written with")
+        return Predictions(
+            table=restored,
+            task=Task.model_validate(described["task"]),
+            heads=tuple(Task.model_validate(head) for head in described["heads"]),
+            detector=described["detector"],
+            metadata=described["metadata"],
+        )
 
 
 def check_predictions_name(path: Path) -> None:
@@ -363,7 +366,7 @@ def _read_parquet(path: Path) -> tuple[str, pl.DataFrame]:
 def _write_hdf5(table: pl.DataFrame, header: str, path: Path) -> None:
     import h5py
 
-    with h5py.File(path, "w") as file:
+    with h5py.File(path, "w", libver=("v110", "v110")) as file:
         group = file.create_group(_NAME)
         group.attrs["hitlens"] = header
         for name, array in _arrays(table).items():
@@ -375,17 +378,19 @@ def _write_hdf5(table: pl.DataFrame, header: str, path: Path) -> None:
 def _read_hdf5(path: Path) -> tuple[str, pl.DataFrame]:
     import h5py
 
-    with h5py.File(path, "r") as file:
-        group = file[_NAME]
+    from hitlens.io.hdf5 import Hdf5Tree, hdf5_file
+
+    with hdf5_file(path) as file:
+        tree = Hdf5Tree(file, path)
+        header = str(tree.node(_NAME).attrs["hitlens"])
         columns = {}
-        for name in json.loads(group.attrs["hitlens"])["columns"]:
-            text = h5py.check_string_dtype(group[name].dtype) is not None
+        for name in json.loads(header)["columns"]:
+            values = tree.dataset(f"{_NAME}/{name}")
+            text = h5py.check_string_dtype(values.dtype) is not None
             columns[name] = pl.Series(
-                name,
-                (group[name].asstr()[:] if text else group[name][:]),
-                dtype=pl.String if text else None,
+                name, (values.asstr()[:] if text else values[:]), dtype=pl.String if text else None
             )
-        return str(group.attrs["hitlens"]), pl.DataFrame(columns)
+        return header, pl.DataFrame(columns)
 
 
 def _write_root(table: pl.DataFrame, header: str, path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError, safe_open
+from pydantic import BaseModel, ConfigDict
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
@@ -21,16 +23,16 @@ from hitlens.datasets.pixels import view_pixels
 from hitlens.datasets.regions import region_of, shown_detector
 from hitlens.datasets.symmetries import OutputEffect, stated_effect
 from hitlens.detector import Detector, Symmetry, Task, View
-from hitlens.errors import ConfigError, DataError, ModelFileError, choose_from
+from hitlens.errors import ConfigError, DataError, ModelFileError, choose_from, foreign_errors_as
 from hitlens.events import Events
 from hitlens.io.atomic import written_whole
 from hitlens.models import build_network
 from hitlens.models.matching import align_outputs
 from hitlens.models.preprocessing import Preprocessing, in_fast_layout, split_outputs
 
-#: Version of the metadata; raised when a reader of the old one would go wrong.
+#: Version of the metadata; raised when a reader of the old one would go wrong. 1: first; 2: checksums.
 FORMAT = "hitlens-model"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 class ModelCard(BaseModel):
@@ -242,7 +244,9 @@ def save_model(model: TrainedModel, path: Path) -> None:
     weights = {
         name: tensor.detach().cpu().contiguous() for name, tensor in model.network.state_dict().items()
     }
-    metadata = {"format": FORMAT, "format_version": str(FORMAT_VERSION), "card": model.card.model_dump_json()}
+    card = model.card.model_dump_json()
+    metadata = {"format": FORMAT, "format_version": str(FORMAT_VERSION), "card": card}
+    metadata |= {"card_sha256": _sha256(card), "weights_sha256": _weights_sha256(weights)}
     with written_whole(path) as partial:
         save_file(weights, partial, metadata=metadata)
 
@@ -253,27 +257,54 @@ def read_card(path: Path) -> ModelCard:
     Raises:
         ModelFileError: the file is missing, damaged, foreign or from a newer version.
     """
+    return _read_metadata(path)[0]
+
+
+def _damage(path: Path) -> AbstractContextManager[None]:
+    return foreign_errors_as(
+        lambda reason: ModelFileError(
+            f"{path} is not a safetensors file, or it is damaged: {reason}. Copy it again."
+        )
+    )
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _weights_sha256(weights: Mapping[str, torch.Tensor]) -> str:
+    """Return the checksum of names, types, shapes and bytes of all weights."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        tensor = weights[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _read_metadata(path: Path) -> tuple[ModelCard, str | None]:
+    """Return the card, and the checksum of the weights; None in files of version 1, which have none."""
     if not path.is_file():
         raise ModelFileError(f"No model file {path}. A finished training writes RUN/model.safetensors.")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise ModelFileError(
-            f"{path} is not a safetensors file, or it is damaged: {error}. Copy it again."
-        ) from None
+    with _damage(path), safe_open(path, framework="pt") as file:
+        metadata: dict[str, str] = file.metadata() or {}
     if metadata.get("format") != FORMAT:
         raise ModelFileError(f"{path} is a safetensors file, but not a hitlens model.")
-    version = int(metadata["format_version"])
+    with _damage(path):
+        version = int(metadata["format_version"])
+        if version < 1:
+            raise ValueError(f"there is no version {version}")
     if version > FORMAT_VERSION:
         raise ModelFileError(
             f"{path} has format version {version}; this hitlens reads up to {FORMAT_VERSION}. "
             "Install a newer hitlens."
         )
-    try:
-        return ModelCard(**json.loads(metadata["card"]))
-    except (KeyError, ValidationError, json.JSONDecodeError) as error:
-        raise ModelFileError(f"{path}: its description cannot be read: {error}") from None
+    with _damage(path):
+        if version > 1 and metadata["card_sha256"] != _sha256(metadata["card"]):
+            raise ValueError("its card does not have the checksum it was written with")
+        checksum = metadata["weights_sha256"] if version > 1 else None
+    with foreign_errors_as(lambda words: ModelFileError(f"{path}: its description cannot be read: {words}.")):
+        return ModelCard(**json.loads(metadata["card"])), checksum
 
 
 def load_model(path: Path, detector: Detector) -> TrainedModel:
@@ -286,12 +317,15 @@ def load_model(path: Path, detector: Detector) -> TrainedModel:
     Raises:
         ModelFileError: as `read_card`, or the weights do not fit the architecture.
     """
-    card = read_card(path)
+    card, checksum = _read_metadata(path)
+    with _damage(path):
+        with safe_open(path, framework="pt") as file:
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        if checksum is not None and checksum != _weights_sha256(weights):
+            raise ValueError("its weights do not have the checksum they were written with")
     n_outputs = sum(head.n_outputs for head in card.heads)
     views = shown_detector(detector, card.preprocessing.regions).views
     network = build_network(card.architecture, card.settings, views, card.preprocessing.n_channels, n_outputs)
-    with safe_open(path, framework="pt") as file:
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
