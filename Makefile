@@ -20,12 +20,13 @@ DEMO_REPORTS := $(DEMO_TASKS:%=demo/%/report.html)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint docs benchmarks constraints clean python
+.PHONY: help demo test lint docs audit benchmarks constraints clean python
 
 help:
 	@echo "make demo         simulate CeBr events, train three networks, write their reports"
 	@echo "make test         lint, types, layers, tests with coverage, documentation and its code"
 	@echo "make docs         the documentation, into docs/_build/html"
+	@echo "make audit        known weaknesses of the versions in constraints.txt; asks the network"
 	@echo "make benchmarks   speed and accuracy beside other tools; takes long, see benchmarks/"
 	@echo "make constraints  resolve the newest versions anew into constraints.txt"
 	@echo "make clean        remove environments and everything built"
@@ -83,6 +84,14 @@ test: lint docs
 docs: $(TEST_ENV)/.installed
 	$(TEST_ENV)/bin/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "Documentation: $(CURDIR)/docs/_build/html/index.html"
+
+# In an environment of its own: what it needs shall not choose the versions that hitlens is tested with.
+build/audit/bin/pip-audit: | python
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install $(PIP_FLAGS) pip-audit
+
+audit: build/audit/bin/pip-audit
+	build/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 benchmarks: $(TEST_ENV)/.installed
 	@for script in benchmarks/*/run.sh; do \

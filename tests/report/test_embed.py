@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -44,3 +45,27 @@ def test_pyplot_forgets_the_figure() -> None:
     assert plt.fignum_exists(figure.number)
     figure_to_data_uri(figure)
     assert not plt.fignum_exists(figure.number)
+
+
+@pytest.mark.parametrize("file_format", ["svg", "png"])
+@pytest.mark.parametrize("name", ["$x_$", "$\\nofunction{a}$", "from $5_$ on", "$a$ and $b_$", "$\\frac{1}$"])
+def test_names_with_dollar_signs_that_are_no_formula_are_drawn_as_they_are(
+    name: str, file_format: Literal["svg", "png"]
+) -> None:
+    figure = Figure(layout="constrained")
+    axes = figure.add_subplot(title=name, xlabel=name)
+    axes.plot([1, 2], [1, 3], label=name)
+    axes.set_xticks([1, 2], labels=[name, "b"])
+    axes.text(1, 1, name)
+    axes.legend()
+    figure.suptitle(name)
+    assert figure_to_bytes(figure, file_format)
+    assert not axes.title.get_parse_math()
+
+
+def test_formulas_stay_formulas() -> None:
+    figure = Figure()
+    axes = figure.add_subplot(title=r"$\nu_e$ at $E > 5$")
+    axes.set_yscale("log")
+    assert figure_to_bytes(figure)
+    assert axes.title.get_parse_math()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -88,4 +89,15 @@ def main() -> None:
         app()
     except HitlensError as error:
         typer.secho(f"Error: {error}", fg=typer.colors.RED, err=True)
+        sys.exit(2)
+    except BrokenPipeError:  # nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        names = " and ".join(f"'{name}'" for name in (error.filename, error.filename2) if name)
+        where = f" ({names})" if names else ""
+        text = f"Error: the system refused to go on: {os.strerror(error.errno)}{where}."
+        typer.secho(text, fg=typer.colors.RED, err=True)
         sys.exit(2)

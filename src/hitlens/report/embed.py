@@ -8,7 +8,10 @@ import sys
 from typing import Literal
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.mathtext import MathTextParser
+from matplotlib.text import Text
 
 #: MIME type by format.
 MIME_TYPES = {"svg": "image/svg+xml", "png": "image/png"}
@@ -37,10 +40,30 @@ def figure_to_bytes(figure: Figure, file_format: Literal["svg", "png"] = "svg", 
     """Return the content of an image file of a figure, and close it; arguments as `figure_to_data_uri`."""
     buffer = io.BytesIO()
     metadata = {"Date": None} if file_format == "svg" else {"Software": None}
+    _show_broken_formulas_as_text(figure)
     with mpl.rc_context({"svg.hashsalt": "hitlens", "svg.fonttype": "path"}):
         figure.savefig(buffer, format=file_format, dpi=dpi, metadata=metadata)
     close(figure)
     return buffer.getvalue()
+
+
+def _show_broken_formulas_as_text(figure: Figure) -> None:
+    """Let names with dollar signs that are no formula, such as "$5 {or} $x_$", be drawn as they are."""
+    for axes in figure.findobj(Axes):
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.get_ticklabels()  # made when they are asked for
+            axis.get_offset_text()
+    for text in figure.findobj(Text):
+        if text.get_text().count("$") > 1 and not _is_formula(text.get_text()):
+            text.set_parse_math(False)
+
+
+def _is_formula(text: str) -> bool:
+    try:
+        MathTextParser("path").parse(text)
+    except (ValueError, RuntimeError):
+        return False
+    return True
 
 
 def bytes_to_data_uri(content: bytes, file_format: Literal["svg", "png"]) -> str:

@@ -16,6 +16,7 @@ from hitlens.detectors import get_detector
 from hitlens.errors import ConfigError, DataError
 from hitlens.events import Events
 from hitlens.io.names import has_ending
+from hitlens.io.outputs import check_output
 from hitlens.workflow.growing import join_blocks
 from hitlens.workflow.sources import (
     DESCRIPTION,
@@ -198,6 +199,7 @@ def open_writer(
     """
     described = get_detector(detector)
     chosen = _layout_to_write(Path(path), described, layout)
+    check_output(Path(path), _kind_of(chosen))
     if chosen is not None:
         return cast(Callable[[Path], Writer], chosen.open_writer)(Path(path))
     from hitlens.io.native import ColumnInfo, NativeWriter
@@ -258,6 +260,7 @@ def convert(
     if len(names) > 1:
         raise DataError(f"Only events of one detector go to one file. Got {', '.join(sorted(names))}.")
     chosen = _layout_to_write(out, sources[0].detector, out_layout)
+    check_output(out, _kind_of(chosen))
     result = Conversion(out, chosen.name if chosen else NATIVE, {source.label: 0 for source in sources})
     report = ReadReport(result.skipped, result.odd)
     check_options(sources, options or {})
@@ -350,6 +353,11 @@ def _writable(detector: Detector) -> str:
             words += [f"{layout.part_name(1)}, {layout.part_name(2)}, ..."] if layout.parts else []
             endings.append(f"{layout.name} ({', '.join(words)})")
     return f"These can: {', '.join(endings)}."
+
+
+def _kind_of(layout: Layout | None) -> Literal["file", "either"]:
+    """Return whether a layout, None for the native one, is a file; else it may be a folder."""
+    return "either" if layout is not None and "/" in layout.suffixes else "file"
 
 
 def _check_target(out: Path, sources: Sequence[Path], force: bool) -> None:

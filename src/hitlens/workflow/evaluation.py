@@ -22,6 +22,7 @@ from hitlens.evaluate.evaluation import check_split, evaluate
 from hitlens.evaluate.predictions import Predictions
 from hitlens.evaluate.results import Picture, Results, write_results
 from hitlens.events import EventSource
+from hitlens.io.outputs import check_output
 from hitlens.report.drawn import DrawnFigure
 from hitlens.report.embed import figure_to_bytes
 from hitlens.report.event_display import draw_gallery
@@ -74,6 +75,8 @@ def evaluate_run(
         DataError: the split is empty, or the event files are not those of the run.
     """
     folder = Path(folder)
+    if folder.is_dir():
+        check_output(folder, "folder")
     run = read_run_config(folder)
     config = _changed(run.evaluate, changes)
     provenance = runs.read_provenance(folder)

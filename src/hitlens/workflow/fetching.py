@@ -13,6 +13,7 @@ from hitlens.detectors import get_detector
 from hitlens.errors import ConfigError, FetchError, NotFoundError, choose_from
 from hitlens.io.download import DownloadSettings, Progress
 from hitlens.io.fetch import FetchedFile, cache_folder, fetch_file
+from hitlens.io.outputs import check_output
 
 #: Called with the name of a file, the bytes on disk so far and the bytes of the whole (None where unknown).
 FileProgress = Callable[[str, int, int | None], None]
@@ -132,6 +133,7 @@ def fetch(
     if parallel < 1:
         raise ConfigError(f"At least one file must be downloaded at a time. Got {parallel}.")
     folder = folder or cache_folder() / detector
+    check_output(folder, "folder")
     stop = Event()
 
     def get(file: Download) -> FetchedFile:

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from hitlens.errors import ConfigError, RunError
+from hitlens.io.outputs import check_output
 from hitlens.settings import flattened
 
 
@@ -46,6 +47,7 @@ def check_folder(
         raise ConfigError(f"--resume continues a {what} and --force throws it away. Give one of them.")
     if folder.exists() and not folder.is_dir():
         raise RunError(f"{folder} is a file. Choose another name for the folder of the {what}.")
+    check_output(folder, "folder")
     holds = (folder / marker).is_file()
     if resume:
         if not holds:

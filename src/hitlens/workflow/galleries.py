@@ -20,6 +20,7 @@ from hitlens.evaluate.predictions import Predictions, read_predictions
 from hitlens.evaluate.regression import largest_errors
 from hitlens.events import EventSource, evaluate_expression
 from hitlens.io.names import has_ending
+from hitlens.io.outputs import check_output
 from hitlens.report.embed import figure_to_bytes
 from hitlens.report.event_display import draw_gallery
 from hitlens.report.gallery import Gallery, class_outcomes, make_gallery, outcomes
@@ -175,6 +176,7 @@ def gallery(
     """
     if not has_ending(out, (".html", ".png", ".svg")):
         raise ConfigError(f"A gallery must end in .html, .png or .svg. Got '{out}'.")
+    check_output(out)
     predictions, events, detector = _open(source, files)
     chosen = predictions.filter(select) if select else predictions
     if not len(chosen):

@@ -13,6 +13,7 @@ from hitlens.detectors import DETECTORS
 from hitlens.errors import DataError
 from hitlens.events import Events
 from hitlens.io.native import is_native
+from hitlens.io.outputs import check_output
 from hitlens.workflow.data import iterate_events
 from hitlens.workflow.sources import find_sources
 
@@ -44,6 +45,8 @@ def inspect_files(
     Raises:
         DataError: the files hold nothing, or events of another detector.
     """
+    if html is not None:
+        check_output(Path(html))
     detector = detector or guess_detector(paths)
     read_report = ReadReport([])
     blocks = iterate_events(

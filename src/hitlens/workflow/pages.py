@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hitlens.io.outputs import check_output
 from hitlens.workflow import crossvalidation, studies, tune_results
 from hitlens.workflow.reporting import write_report
 
@@ -22,6 +23,8 @@ def write_page(folder: Path) -> Path:
         NotFoundError: the run was not evaluated, or the others are not over.
         FileFormatError: the file with the numbers is damaged.
     """
+    if folder.is_dir():
+        check_output(folder, "folder")
     if (folder / tune_results.SETTINGS).is_file():
         return tune_results.write_tune_page(folder)
     if (folder / studies.SETTINGS).is_file():

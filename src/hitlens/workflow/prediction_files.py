@@ -26,6 +26,7 @@ from hitlens.evaluate.predictions import (
     read_predictions,
 )
 from hitlens.events import EventSource
+from hitlens.io.outputs import check_output
 from hitlens.models.trained import TrainedModel
 from hitlens.workflow.data import BLOCK, OnBadEvent
 from hitlens.workflow.event_ranges import EventRange, event_ranges, file_facts
@@ -171,6 +172,7 @@ def predict_to_file(
     """
     output = Path(output)
     check_predictions_name(output)
+    check_output(output)
     if output.exists() and not force:
         raise RunError(f"{output} exists. Choose another name, or --force to replace it.")
     stated = open_model(model_path)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -20,6 +20,7 @@ from hitlens.errors import ConfigError, NotFoundError
 from hitlens.events import Events, concat
 from hitlens.io.atomic import files_written_whole
 from hitlens.io.names import has_ending
+from hitlens.io.outputs import check_output
 from hitlens.settings import load_settings
 from hitlens.simulate.comparison import Comparison
 from hitlens.workflow.data import open_writer, read_events
@@ -324,7 +325,7 @@ def compare_simulation(
     """
     from hitlens.report.comparison import write_comparison_page  # draws figures: loaded only for this
 
-    _check_new(Path(page), force)
+    _check_new(Path(page), force, "file")
     simulator = get_simulator(detector)
     model = _settings(simulator, config, settings)
     real_events = concat([read_events(path, detector) for path in real]) if real else None
@@ -355,9 +356,10 @@ def _provenance(config: Description, n_events: int, seed: int) -> dict[str, Any]
     }
 
 
-def _check_new(path: Path, force: bool) -> None:
+def _check_new(path: Path, force: bool, kind: Literal["file", "either"] = "either") -> None:
     if path.exists() and not force:
         raise ConfigError(f"{path} exists already. Choose another name, or replace it with --force.")
+    check_output(path, kind)
 
 
 def get_simulator(detector: str) -> Simulator:

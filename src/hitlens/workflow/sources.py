@@ -14,6 +14,7 @@ from hitlens.detectors import DETECTORS, get_detector, read_detector
 from hitlens.errors import ConfigError, DataError, FileFormatError, NotFoundError, choose_from
 from hitlens.events import Events
 from hitlens.io.names import expanded
+from hitlens.io.outputs import check_name
 from hitlens.io.pixels import without_bad_pixels
 
 #: Name of the layout that every detector has.
@@ -116,6 +117,7 @@ def find_sources(
     if not given:
         raise DataError("No file to read: give at least one.")
     for path in given:
+        check_name(path)
         if not path.exists():
             raise NotFoundError(f"No file or folder '{path}'. Check the name.")
     described = None if detector is None else get_detector(detector)

@@ -31,6 +31,7 @@ from hitlens.detectors.cebr.truth import (
 from hitlens.errors import ConfigError, DataError, FileFormatError, NotFoundError, choose_from
 from hitlens.events import Events
 from hitlens.io.atomic import remove, temporary_name
+from hitlens.io.npy import NpyRows
 
 #: Words in the file names, with the shapes an event may have.
 ARRAYS: dict[str, tuple[tuple[int, ...], ...]] = {
@@ -145,7 +146,7 @@ def _truth_columns(arrays: Mapping[str, object]) -> list[str]:
     return ["n_electrons", *(name for name in VALUES if sources[name] in arrays)]
 
 
-def _open_sets(path: Path, chosen: str) -> dict[str, dict[str, NDArray[Any]]]:
+def _open_sets(path: Path, chosen: str) -> dict[str, dict[str, NpyRows]]:
     """Return the arrays of each set by the words, the sets in alphabetical order of their names."""
     if not path.is_dir():
         raise NotFoundError(f"No folder '{path}' with NumPy arrays. Check the name.")
@@ -198,9 +199,9 @@ def _files_by_set(path: Path) -> dict[str, dict[str, Path]]:
     return sets
 
 
-def _open_array(file: Path, name: str) -> NDArray[Any]:
+def _open_array(file: Path, name: str) -> NpyRows:
     try:
-        array: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+        array = NpyRows(file)
     except (ValueError, OSError, EOFError) as error:
         raise FileFormatError(f"not a readable NumPy array ({error}).", path=file) from error
     if array.shape[1:] not in ARRAYS[name] or array.dtype.kind not in "iufb":
