@@ -135,7 +135,7 @@ def test_a_name_without_a_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="does not say what kind of file it is"):
         open_columns(tmp_path / "made.dat")
     assert kind_of(Path("a.PARQUET")) == "parquet"
-    assert set(KINDS.values()) == {"hdf5", "npz", "root", "parquet"}
+    assert set(KINDS.values()) == {"hdf5", "npz", "root", "parquet", "csv"}
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -264,3 +264,27 @@ def test_fields_of_records(tmp_path: Path) -> None:
         assert isinstance(found, Lists)
         assert (found.values.tolist(), found.counts.tolist()) == ([2, 4, 6], [2, 0, 1])
         assert np.asarray(columns.read("truth.label", 1, 3)).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"n,x,kind\n1,0.5,a\n2,1e-1,b c\n",
+        b"\xef\xbb\xbfn\tx\tkind\r\n1\t0.5\ta\r\n2\t.1\tb c\r\n",
+        b"# made by hand\nn;x;kind\n1;0,5;a\n# here\n2;0,1;b c\n",
+        b'"n","x","kind"\n1,0.5,"a"\n2,0.1,"b c"',
+    ],
+)
+def test_text_tables(text: bytes, tmp_path: Path) -> None:
+    (tmp_path / "run[1].CSV").write_bytes(text)
+    with open_columns(tmp_path / "run[1].CSV") as columns:
+        assert columns.names == ("n", "x", "kind")
+        read = [np.asarray(columns.read(name, 0, 2)).tolist() for name in columns.names]
+    assert read == [[1, 2], [0.5, 0.1], ["a", "b c"]]
+
+
+@pytest.mark.parametrize("text", [b"", b"a,b\n1,2,3\n", b"a\n\xff\xfe\n", b"a\0b\n"])
+def test_text_that_is_no_table_is_refused(text: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(text)
+    with pytest.raises(FileFormatError):
+        open_columns(tmp_path / "a.csv")

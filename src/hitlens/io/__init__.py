@@ -9,6 +9,7 @@ __all__ = [
     "guard",
     "hdf5",
     "hdf5_heap",
+    "image_folders",
     "names",
     "native",
     "native_checksum",

@@ -1,7 +1,8 @@
-"""Columns of HDF5, npz, ROOT and Parquet files under one interface: names, lengths, and ranges of rows."""
+"""Columns of HDF5, npz, ROOT, Parquet and CSV files under one interface: names, lengths, ranges of rows."""
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -26,6 +27,8 @@ KINDS = {
     ".npz": "npz",
     ".root": "root",
     ".parquet": "parquet",
+    ".csv": "csv",
+    ".tsv": "csv",
 }
 
 #: First bytes of a file, by kind.
@@ -91,6 +94,9 @@ def has_signature(path: Path, kind: str) -> bool:
     """
     if not path.is_file():
         return False
+    if kind == "csv":  # text has no signature
+        with path.open("rb") as file:
+            return b"\0" not in file.read(4096)
     size = path.stat().st_size
     # A HDF5 file may begin with a block of the user's own, of 512 bytes or a power of two times that.
     starts = [0, *(512 << n for n in range(40) if 512 << n < size)] if kind == "hdf5" else [0]
@@ -108,12 +114,12 @@ def open_columns(path: Path, kind: str | None = None, tree: str = "", *, externa
 
     HDF5: every dataset under its path, those behind links as well, fields of a compound dataset as
     ``dataset/field``, of a compound inside it ``dataset/field/inner``. npz: every array.
-    ROOT: the branches of a tree under their names, those of other trees as ``tree/branch``. Parquet: every
-    column, fields of records (or of lists of records) as ``column.field``.
+    ROOT: the branches of a tree under their names, those of other trees as ``tree/branch``. Parquet and
+    CSV: every column, fields of records (or of lists of records) as ``column.field``.
 
     Args:
         path: the file.
-        kind: "hdf5", "npz", "root" or "parquet"; None takes it from the ending of the name.
+        kind: "hdf5", "npz", "root", "parquet" or "csv"; None takes it from the ending of the name.
         tree: ROOT: the tree whose branches go by their names alone; the only one where empty.
         external: HDF5: whether other files that this one names may be read.
 
@@ -270,12 +276,14 @@ class _RootColumns:
         self._opened.close()
 
 
-class _ParquetColumns:
-    def __init__(self, path: Path) -> None:
+class _TableColumns:
+    """The columns of a table that polars reads."""
+
+    def __init__(self, path: Path, table: pl.LazyFrame) -> None:
         import polars as pl
 
         self._path = path
-        self._table = pl.scan_parquet(path, glob=False, hive_partitioning=False)
+        self._table = table
         #: How each column is found; fields of records go by ``column.field``.
         self._found = {
             name: expression
@@ -301,11 +309,38 @@ class _ParquetColumns:
                 return np.array(rows.fill_null("").to_list(), dtype=np.str_)
             return rows.to_numpy()
 
-    def __enter__(self) -> _ParquetColumns:
+    def __enter__(self) -> _TableColumns:
         return self
 
     def __exit__(self, *exc: object) -> None:
         return None
+
+
+def _parquet(path: Path) -> pl.LazyFrame:
+    import polars as pl
+
+    return pl.scan_parquet(path, glob=False, hive_partitioning=False)
+
+
+def _csv(path: Path) -> pl.LazyFrame:
+    """Return a text table with names in its first line; separated by tabs, semicolons or commas."""
+    import polars as pl
+
+    with path.open("rb") as file:
+        head = [line for line in file.read(1 << 20).splitlines() if not line.startswith(b"#")][:2]
+    first = head[0] if head else b""
+    separator = max(";\t,", key=lambda one: first.count(one.encode()))
+    # Where a semicolon separates, the comma is often the decimal point.
+    comma = separator == ";" and re.search(rb"\d,\d", head[-1]) is not None
+    return pl.read_csv(
+        path,
+        separator=separator,
+        decimal_comma=comma,
+        comment_prefix="#",
+        infer_schema_length=None,
+        null_values=["", "NA", "null"],
+        glob=False,
+    ).lazy()
 
 
 def _record_fields(column: str, dtype: pl.DataType) -> dict[str, pl.Expr]:
@@ -360,7 +395,8 @@ _OPENERS: dict[str, Callable[[Path, str, bool], Columns]] = {
     "hdf5": lambda path, tree, external: _Hdf5Columns(path, external),
     "npz": lambda path, tree, external: _NpzColumns(path),
     "root": lambda path, tree, external: _RootColumns(path, tree),
-    "parquet": lambda path, tree, external: _ParquetColumns(path),
+    "parquet": lambda path, tree, external: _TableColumns(path, _parquet(path)),
+    "csv": lambda path, tree, external: _TableColumns(path, _csv(path)),
 }
 
 

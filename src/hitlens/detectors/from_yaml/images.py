@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,25 @@ from hitlens.events import Images
 from hitlens.io.columns import Columns, Lists
 from hitlens.io.event_keys import undefined_rows
 from hitlens.io.pixels import Fault, dense_images, sparse_images, to_sparse
+
+
+def numbered_columns(name: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns a name stands for: itself, or by number those it is with # in place of the number.
+
+    Args:
+        name: of one column, or with # of several.
+        names: of all columns there are.
+
+    Examples:
+        >>> numbered_columns("px#", ["px10", "px9", "label", "pxx"]), numbered_columns("adc", ["label"])
+        (('px9', 'px10'), ())
+    """
+    if name in names:
+        return (name,)
+    before, sign, after = name.partition("#")
+    matches = [re.fullmatch(f"{re.escape(before)}([0-9]+){re.escape(after)}", one) for one in names]
+    found = sorted((int(match[1]), match[0]) for match in matches if match and sign)
+    return tuple(one for _, one in found)
 
 
 class ImageReader:
@@ -55,9 +75,10 @@ class ImageReader:
         self._hits: dict[tuple[str, ...], str] = {("pixels", a): name for a, name in source.pixels.items()}
         self._hits |= {("where", name): name for name in source.where}
         self._hits |= {("value",): source.value} if source.value else {}
-        of_events = [
-            ((name,), getattr(source, name)) for name in ("dense", "counts") if getattr(source, name)
-        ]
+        #: One column of images, or one a pixel.
+        self._dense_names = numbered_columns(source.dense, columns.names) or (source.dense,)
+        of_events: list[tuple[tuple[str, ...], str]] = [(("counts",), source.counts)] if source.counts else []
+        of_events += [(("dense",), name) for name in self._dense_names if name]
         of_events += [(("event_key",), name) for name in source.event_key]
         of_hits = [(("event",), name) for name in source.event]
         for key, name in [*of_events, *of_hits, *self._hits.items()]:
@@ -193,8 +214,7 @@ class ImageReader:
     def _dense(self, start: int, stop: int) -> NDArray[Any]:
         """Return pixel values of shape (event, row, col)."""
         source, view = self._source, self._view
-        found = self._columns.read(source.dense, start, stop)
-        values = self._rectangular(found) if isinstance(found, Lists) else found
+        values = self._numbers(start, stop)
         order = self._axes_in_file()
         size = dict(zip(view.axes, view.shape, strict=True))
         n_pixels, per_event = int(np.prod(view.shape)), int(np.prod(values.shape[1:]))
@@ -223,6 +243,15 @@ class ImageReader:
             values = values.take(source.index, axis=1 + at)
             order = (*order[:at], *order[at + 1 :])
         return values.transpose(0, *(1 + order.index(axis) for axis in view.axes))
+
+    def _numbers(self, start: int, stop: int) -> NDArray[Any]:
+        read = [self._columns.read(name, start, stop) for name in self._dense_names]
+        parts = [self._rectangular(part) if isinstance(part, Lists) else part for part in read]
+        for name, part in zip(self._dense_names, parts, strict=True):
+            if part.dtype.kind not in "biuf":
+                problem = f"column '{name}' of {self._path} holds {part.dtype}, not numbers."
+                raise self._places.error((*self._place, "dense"), problem)
+        return parts[0] if len(parts) == 1 else np.stack(parts, axis=1)
 
     def _axes_in_file(self) -> tuple[str, ...]:
         order = self._source.axes or self._view.axes

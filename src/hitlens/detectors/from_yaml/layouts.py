@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from hitlens.detector import Layout, ReadReport, numbered_files
-from hitlens.detectors.from_yaml.images import ImageReader
+from hitlens.detectors.from_yaml.images import ImageReader, numbered_columns
 from hitlens.detectors.from_yaml.places import Places
 from hitlens.detectors.from_yaml.schema import DetectorDescription, FileDescription
 from hitlens.detectors.from_yaml.truth import TruthReader
 from hitlens.errors import FileFormatError, HitlensError
 from hitlens.events import Events
 from hitlens.io.columns import KINDS, Columns, has_signature, open_columns
+from hitlens.io.image_folders import IMAGE_ENDINGS, ArrayFolder, ImageFolder
 from hitlens.io.names import has_ending
 from hitlens.io.pixels import ADVICE
 
@@ -53,8 +54,12 @@ def _recognises(description: DetectorDescription, number: int, path: Path) -> bo
 
     file = description.files[number]
     if path.is_dir():
-        return bool(numbered_files(path, file.parts))
-    if not has_ending(path, _suffixes(file)) or not has_signature(path, file.kind):
+        return _is_folder_of(file, path)
+    if (
+        file.kind in ("images", "npy")
+        or not has_ending(path, _suffixes(file))
+        or not has_signature(path, file.kind)
+    ):
         return False
     if file.kind == "hdf5" and is_native(path):
         return False
@@ -62,11 +67,29 @@ def _recognises(description: DetectorDescription, number: int, path: Path) -> bo
     return len(rivals) == 1 or _has_columns(file, path)
 
 
+def _is_folder_of(file: FileDescription, path: Path) -> bool:
+    if file.kind == "images" and file.table:
+        return (path / file.table).is_file()
+    if file.kind in ("images", "npy"):
+        endings = IMAGE_ENDINGS if file.kind == "images" else (".npy",)
+        return any(has_ending(inner, endings) for inner in path.rglob("*"))
+    return bool(numbered_files(path, file.parts))
+
+
+def _open(file: FileDescription, path: Path, *, external: bool = False) -> Columns:
+    if file.kind == "images":
+        return ImageFolder(path, file.table)
+    if file.kind == "npy":
+        return ArrayFolder(path)
+    return open_columns(path, file.kind, file.tree, external=external)
+
+
 def _has_columns(file: FileDescription, path: Path) -> bool:
-    wanted = {source.dense or next(iter(source.pixels.values())) for source in file.images.values()}
+    sources = file.images.values()
+    wanted = {source.dense or next(iter(source.pixels.values())) for source in sources}
     try:
-        with open_columns(path, file.kind, file.tree) as columns:
-            return wanted <= set(columns.names)
+        with _open(file, path) as columns:
+            return all(numbered_columns(name, columns.names) for name in wanted)
     except HitlensError:
         return False
 
@@ -85,7 +108,7 @@ def _read(
 
     file = description.files[number]
     external = allows_external(options)
-    with open_columns(path, file.kind, file.tree, external=external) as columns:
+    with _open(file, path, external=external) as columns:
         truth = TruthReader(description, number, places, columns, path)
         images = {
             view.name: ImageReader(

@@ -18,7 +18,7 @@ from hitlens.detector import (
     View,
 )
 
-Kind = Literal["hdf5", "npz", "root", "parquet"]
+Kind = Literal["hdf5", "npz", "root", "parquet", "csv", "images", "npy"]
 
 #: One name, or a list of them.
 Names = Annotated[
@@ -52,7 +52,8 @@ class ImageSource(Description):
 
     Attributes:
         dense: column of images in full, shape (event, row, col) or (event, row*col); with ``index``
-            (event, view, row, col) or (event, view*row*col).
+            (event, view, row, col) or (event, view*row*col). Where each pixel has a column of its own, their
+            name with # in place of the number, row by row.
         index: which view it is, from 0, where one column holds several.
         axes: order of the axes in the file, where it differs from the view's.
         pixels: for a list of hits, the column of each axis of the view; or under ``pixel`` the column of
@@ -111,12 +112,15 @@ class FileDescription(Description):
 
     Attributes:
         name: what ``--layout`` takes.
-        kind: hdf5, npz, root or parquet.
+        kind: hdf5, npz, root, parquet or csv (text with names in the first line; commas, semicolons or tabs);
+            or a folder: images (one .png, .tif or .npy an event) or npy (an array a column).
         meaning: one line for the help.
         suffixes: endings of the names of such files; the usual ones of the kind where empty.
         parts: name of numbered files that together are one sample, with # in place of the number, for example
             ``run#.root``. They are read by number, and a folder stands for those it holds.
         tree: ROOT: the tree whose branches go by their names alone; those of others are ``tree/branch``.
+        table: images: the table in the folder that has one row an event and names the pictures; without one,
+            all pictures are events, with the columns image, name, folder and number.
         images: by view, where its images are.
         truth: column of the file by truth column, or ``column[i]`` for one of several numbers in each row; a
             truth column that is not named has its own name there.
@@ -129,6 +133,7 @@ class FileDescription(Description):
     suffixes: tuple[str, ...] = ()
     parts: str = ""
     tree: str = ""
+    table: str = ""
     images: dict[str, ImageSource]
     truth: dict[str, str] = Field({})
     optional: tuple[str, ...] = ()
