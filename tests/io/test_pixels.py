@@ -80,6 +80,8 @@ def test_images_to_sparse_and_back() -> None:
         (np.inf, "float16", "uint16", "inf is no number"),
         (np.inf, "float16", "uint32", "inf is no number"),
         (65504, "float16", "uint8", "uint16 would hold it"),
+        (1e-60, "float64", "float32", "too small for float32"),
+        (-3e-40, "float64", "float32", "too small for float32"),
         (1e300, "float64", "float32", "is beyond what float32 holds"),
         (-1e39, "float64", "float32", "is beyond what float32 holds"),
         (2**24 + 1, "int64", "float32", "would be rounded in float32; uint32 would hold it"),
@@ -96,6 +98,7 @@ def test_every_cast_that_changes_a_value_names_event_and_pixel(
     value: float, given: str, dtype: str, said: str, as_hits: bool
 ) -> None:
     pixels = np.ones((3, 2, 2), dtype=given)
+    pixels[1] = 0
     pixels[1, 1, 0] = value
     if as_hits:
         event, row, col = np.indices(pixels.shape).reshape(3, -1)
@@ -142,3 +145,9 @@ def test_events_with_bad_pixels_are_refused_or_left_out_and_listed(is_sparse: bo
     assert len(skipped) == 1
     whole = events.select([0, 1])
     assert without_bad_pixels(whole, "a.h5") is whole
+
+
+def test_noise_beside_real_pixels_may_vanish() -> None:
+    images, faults = dense_images(np.array([[0.5, 1e-60, 0.0, 3e-50]]), (2, 2), "float32")
+    assert not faults
+    assert images.ravel().tolist() == [0.5, 0, 0, 0]

@@ -23,6 +23,8 @@ ADVICE = (
 )
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
+#: Below, float32 has fewer digits, and soon none.
+_FLOAT32_LEAST = float(np.finfo(np.float32).tiny)
 #: Whole numbers up to here are themselves as float32.
 _FLOAT32_WHOLE = 1 << 24
 #: Hits of values beyond these are refused before they are added up, in whole numbers of 64 bits.
@@ -92,6 +94,7 @@ def sparse_images(
     images.eliminate_zeros()
     rows = np.repeat(np.arange(n_events), np.diff(images.indptr))
     unfit = does_not_fit(images.data, dtype)
+    unfit |= _vanishes(images.data, rows, n_events, dtype)
     faults += _misfits(rows, unfit, images.data, images.indices, shape, dtype)
     if unfit.any():
         images.data[np.isin(rows, rows[unfit])] = 0
@@ -264,6 +267,9 @@ def _faults(
 
 def _dense_faults(images: NDArray[Any], dtype: str) -> list[Fault]:
     unfit = does_not_fit(images, dtype)
+    if images.dtype.kind == "f" and images.itemsize > 4:
+        rows = np.repeat(np.arange(len(images)), int(np.prod(images.shape[1:])))
+        unfit |= _vanishes(images.ravel(), rows, len(images), dtype).reshape(unfit.shape)
     if not unfit.any():
         return []
     event, *pixel = np.nonzero(unfit)
@@ -290,6 +296,18 @@ def _misfits(
     ]
 
 
+def _vanishes(values: NDArray[Any], event: NDArray[Any], n_events: int, dtype: str) -> NDArray[np.bool_]:
+    """Return the pixels of events that float32 would make blank, or nearly so; lesser ones are noise."""
+    if dtype != "float32" or values.dtype.kind != "f":
+        return np.zeros(values.shape, dtype=bool)
+    size = np.abs(values)
+    small = (size > 0) & (size < _FLOAT32_LEAST)
+    if not small.any():
+        return np.zeros(values.shape, dtype=bool)
+    has_more = np.bincount(event, weights=size >= _FLOAT32_LEAST, minlength=n_events) > 0
+    return np.asarray(small & ~has_more[event])
+
+
 def _is_rounded(values: NDArray[Any]) -> NDArray[np.bool_]:
     """Return where whole numbers are others as float32."""
     large = (values > _FLOAT32_WHOLE) | (values < -_FLOAT32_WHOLE)
@@ -306,6 +324,10 @@ def _misfit(dtype: str, value: Any) -> str:
         return f"pixel value {value} is no number"
     if dtype == "float32" and abs(float(value)) > _FLOAT32_MAX:
         return f"pixel value {value:g} is beyond what float32 holds (3.4e+38 at most)"
+    if dtype == "float32" and abs(float(value)) < _FLOAT32_LEAST:
+        return (
+            f"pixel value {value:g} and all others are too small for float32; measure them in a smaller unit"
+        )
     if dtype == "float32":
         return f"pixel value {value} would be rounded in float32; {_holder(value)}"
     if value < 0 or value != np.trunc(value):

@@ -133,6 +133,8 @@ def test_a_hit_without_a_value_counts_one_and_hits_add_up(tmp_path: Path) -> Non
         (hits(v=[7, -1, 9]), FileFormatError, "pixel value -1 does not fit uint8; float32 would hold it"),
         (hits(v=[7, 0.5, 9]), FileFormatError, "pixel value 0.5 does not fit uint8; float32 would hold it"),
         (hits(v=[7, np.nan, 9]), FileFormatError, "pixel value nan is no number"),
+        (hits(v=[7, 1j, 9]), ConfigError, "images.x.value: column 'v' of .* holds complex128, not numbers"),
+        (hits(r=["0", "1", "1"]), ConfigError, "column 'r' of .* holds <U1, not numbers"),
         (
             hits(v=[200, 200, 9], r=[1, 1, 1], c=[1, 1, 1]),
             FileFormatError,

@@ -155,6 +155,9 @@ class ImageReader:
             images, faults = dense_images(self._dense(start, stop), view.shape, view.dtype)
             return (to_sparse(images) if source.sparse else images), faults
         event, hits = self._listed(start, stop)
+        for key, column in hits.items():
+            if key[0] != "where":
+                self._check_numbers(key, self._hits[key], column)
         chosen = np.ones(len(event), dtype=bool)
         for name, wanted in source.where.items():
             chosen &= hits["where", name] == wanted
@@ -244,13 +247,16 @@ class ImageReader:
             order = (*order[:at], *order[at + 1 :])
         return values.transpose(0, *(1 + order.index(axis) for axis in view.axes))
 
+    def _check_numbers(self, key: tuple[str, ...], name: str, values: NDArray[Any]) -> None:
+        if values.dtype.kind not in "biuf":
+            problem = f"column '{name}' of {self._path} holds {values.dtype}, not numbers."
+            raise self._places.error((*self._place, *key), problem)
+
     def _numbers(self, start: int, stop: int) -> NDArray[Any]:
         read = [self._columns.read(name, start, stop) for name in self._dense_names]
         parts = [self._rectangular(part) if isinstance(part, Lists) else part for part in read]
         for name, part in zip(self._dense_names, parts, strict=True):
-            if part.dtype.kind not in "biuf":
-                problem = f"column '{name}' of {self._path} holds {part.dtype}, not numbers."
-                raise self._places.error((*self._place, "dense"), problem)
+            self._check_numbers(("dense",), name, part)
         return parts[0] if len(parts) == 1 else np.stack(parts, axis=1)
 
     def _axes_in_file(self) -> tuple[str, ...]:
