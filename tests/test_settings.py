@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from hitlens.detectors import read_detector
 from hitlens.errors import ConfigError, NotFoundError
 from hitlens.settings import explain, load_settings, merged, read_override, read_yaml
 
@@ -71,3 +72,38 @@ def test_a_missing_value_is_named() -> None:
     with pytest.raises(ValidationError) as error:
         Needs.model_validate({})
     assert "a.yaml: value: Field required" in str(explain(error.value, Needs, "a.yaml"))
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
+    for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+MERGED = "a: &a {x: 1}\n" + "".join(
+    f"{name}: &{name} {{<<: [{', '.join([f'*{before}'] * 9)}]}}\n"
+    for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (BOMB, "stands for more than 200,000 values"),
+        (MERGED, "stands for more than 200,000 values"),
+        ("a: &a [*a]", "holds itself"),
+        ("a: " + "[" * 60 + "]" * 60, "deeper than 40 levels"),
+        ("a: " + "[" * 20_000, "cannot be read as YAML"),
+        ("a: " + "x" * (1 << 20), "characters. YAML of at most"),
+        ("a: 2020-13-45", "cannot be read as YAML"),
+        ("a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
+    ],
+)
+def test_hostile_yaml_is_refused_at_once(text: str, problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        read_yaml(text, "run.yaml")
+    with pytest.raises(ConfigError, match=problem):
+        read_detector(text, "detector.yaml")
+
+
+def test_hostile_values_of_overrides_are_refused() -> None:
+    with pytest.raises(ConfigError, match="The value of a: line 1 holds itself"):
+        read_override("a=&a [*a]")

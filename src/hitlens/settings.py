@@ -9,7 +9,10 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from hitlens.errors import ConfigError, NotFoundError, choose_from
+from hitlens.errors import ConfigError, NotFoundError, choose_from, foreign_errors_as
+
+#: Most characters, levels and values of a YAML text.
+_LONGEST_YAML, _DEEPEST_YAML, _MOST_YAML_VALUES = 1 << 20, 40, 200_000
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -63,12 +66,68 @@ def read_yaml(text: str, source: str) -> dict[str, Any]:
         {'train': {'epochs': 5}}
     """
     try:
-        content = yaml.safe_load(text)
+        _, content = composed_yaml(text, source)
     except yaml.YAMLError as error:
         raise ConfigError(f"{source} is not valid YAML: {error}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{source} must hold settings by name. Got {type(content).__name__}.")
     return content
+
+
+def composed_yaml(text: str, source: str) -> tuple[Any, Any]:
+    r"""Return the nodes of a YAML text, and what it holds: the one door by which YAML comes in.
+
+    Tags make no objects. What aliases stand for counts each time, so that a short text cannot hold much.
+
+    Args:
+        text: the YAML.
+        source: name of the file, for messages.
+
+    Raises:
+        yaml.YAMLError: it is not YAML.
+        ConfigError: it is too long, too deep, holds too much, or itself.
+
+    Examples:
+        >>> composed_yaml("a: &x [1, 2]\nb: *x", "a.yaml")[1]
+        {'a': [1, 2], 'b': [1, 2]}
+    """
+    if len(text) > _LONGEST_YAML:
+        raise ConfigError(
+            f"{source} has {len(text):,} characters. YAML of at most {_LONGEST_YAML:,} is read."
+        )
+    problem: yaml.YAMLError
+    with foreign_errors_as(lambda reason: ConfigError(f"{source} cannot be read as YAML: {reason}.")):
+        try:
+            loader = yaml.SafeLoader(text)
+            node = loader.get_single_node()
+            if node is not None:
+                _check_size(node, source, {}, ())
+            return node, None if node is None else loader.construct_document(node)
+        except yaml.YAMLError as error:
+            problem = error
+    raise problem
+
+
+def _check_size(node: yaml.Node, source: str, sizes: dict[int, int], above: tuple[int, ...]) -> int:
+    """Return how many values a node stands for, those of aliases counted each time."""
+    if id(node) in above:
+        raise ConfigError(f"{source}: line {node.start_mark.line + 1} holds itself by an alias.")
+    if len(above) > _DEEPEST_YAML:
+        raise ConfigError(f"{source}: line {node.start_mark.line + 1} is deeper than {_DEEPEST_YAML} levels.")
+    if id(node) not in sizes:
+        inner: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            inner = [one for pair in node.value for one in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            inner = node.value
+        here = (*above, id(node))
+        sizes[id(node)] = 1 + sum(_check_size(one, source, sizes, here) for one in inner)
+        if sizes[id(node)] > _MOST_YAML_VALUES:
+            raise ConfigError(
+                f"{source}: line {node.start_mark.line + 1} stands for more than {_MOST_YAML_VALUES:,} "
+                "values, by aliases. Write out what is meant."
+            )
+    return sizes[id(node)]
 
 
 def read_override(text: str) -> tuple[str, Any]:
@@ -87,7 +146,7 @@ def read_override(text: str) -> tuple[str, Any]:
     if not separator:
         raise ConfigError(f"A setting must be given as key=value, for example train.epochs=5. Got '{text}'.")
     try:
-        value = yaml.safe_load(value_text)
+        _, value = composed_yaml(value_text, f"The value of {key}")
     except yaml.YAMLError:
         return key, value_text
     try:  # YAML 1.1 reads 1e-3 as a text

@@ -6,6 +6,8 @@ import gzip
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -180,3 +182,40 @@ def test_cache_folder_honours_the_environment(monkeypatch, tmp_path):
     assert cache_folder() == tmp_path
     monkeypatch.delenv("HITLENS_DATA")
     assert cache_folder().name == "hitlens"
+
+
+def test_passwords_and_tokens_are_kept_nowhere(server, tmp_path, caplog):
+    secret = server.url().replace("http://", "http://me:geheim@") + "?token=abcdef&version=2"
+    fetch(server, tmp_path, url=secret)
+    (entry,) = read_lock(tmp_path / LOCK_NAME).values()
+    assert entry.url == server.url() + "?token=...&version=2"
+    with pytest.raises(FetchError) as told:
+        fetch_file("other.bin", secret.replace("data.bin", "missing.bin"), tmp_path, settings=QUICK)
+    kept = "".join(path.read_text(errors="replace") for path in tmp_path.iterdir())
+    for text in (kept, str(told.value), caplog.text):
+        assert "geheim" not in text
+        assert "abcdef" not in text
+
+
+@pytest.mark.parametrize("kept", [0.3, 1.0])
+def test_a_download_without_a_length_is_not_whole(tmp_path, kept):
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(CONTENT[: int(kept * len(CONTENT))])
+
+        def log_message(self, *args):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as own:
+        thread = Thread(target=own.serve_forever, daemon=True)
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{own.server_port}/data.bin"
+            with pytest.raises(FetchError, match="did not say how long the file is"):
+                fetch_file("data.bin", url, tmp_path, settings=QUICK)
+        finally:
+            own.shutdown()
+            thread.join()
+    assert "data.bin" not in names(tmp_path)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hitlens.config import DataConfig
-from hitlens.io.names import expanded, has_ending
+from hitlens.errors import DataError
+from hitlens.io.names import expanded, has_ending, inside
 
 
 def test_home_and_variables_are_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,3 +40,13 @@ def test_a_file_of_just_that_name_is_meant(tmp_path: Path, monkeypatch: pytest.M
 def test_endings_are_of_any_case() -> None:
     assert has_ending(Path("a/EVENTS.TXT.GZ"), (".txt", ".txt.gz"))
     assert not has_ending(Path("a.h5/events"), ".h5")
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../x.png", "a/b.png", "..", "", "a\\b", "C:x", "link.png"])
+def test_names_from_files_stay_inside_the_folder(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "figures"
+    folder.mkdir()
+    (folder / "link.png").symlink_to(tmp_path / "secret.png")
+    with pytest.raises(DataError, match="no plain file name"):
+        inside(folder, name)
+    assert inside(folder, "gallery_1.png") == folder / "gallery_1.png"

@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 Progress = Callable[[int, int | None], None]
 
 _LONGEST_WAIT_S = 30.0
+#: Names of what an address keeps secret; longer values of other names are taken to be secret as well.
+_SECRET = re.compile(r"token|key|sig|secret|pass|pwd|auth|cred|jwt|session|code", re.IGNORECASE)
+_SHORTEST_SECRET = 16
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CANNOT_BE_ASKED = (
     requests.exceptions.MissingSchema,
@@ -62,6 +65,7 @@ class _Origin:
     url: str
     validator: str = ""
     n_bytes: int | None = None
+    ends_by_mark: bool = False
 
     def save(self, part: Path) -> None:
         _origin_path(part).write_text(json.dumps(vars(self)), encoding="utf-8")
@@ -72,6 +76,28 @@ class _Origin:
             return _Origin(**json.loads(_origin_path(part).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
+
+
+def _ends_for_certain(part: Path) -> bool:
+    """Tell whether a file that came to its end is whole by what the server said of it."""
+    origin = _Origin.load(part)
+    return origin is not None and (origin.n_bytes is not None or origin.ends_by_mark)
+
+
+def without_secrets(text: str) -> str:
+    """Return an address, or a text with addresses in it, without passwords and tokens.
+
+    Examples:
+        >>> without_secrets("https://me:secret@host.org/a.h5?token=abc&version=2")
+        'https://host.org/a.h5?token=...&version=2'
+    """
+    text = re.sub(r"//[^/?#\s'\"]*@", "//", text)
+    return re.sub(r"([?&;#][^=&;#\s]*=)([^&;#\s'\")]+)", _shortened, text)
+
+
+def _shortened(match: re.Match[str]) -> str:
+    harmless = len(match[2]) < _SHORTEST_SECRET and not _SECRET.search(match[1])
+    return match[0] if harmless else f"{match[1]}..."
 
 
 def _origin_path(part: Path) -> Path:
@@ -91,6 +117,7 @@ def download(
     *,
     settings: DownloadSettings | None = None,
     progress: Progress | None = None,
+    is_checked: bool = False,
 ) -> bool:
     """Download an address by way of a partial file, which stays for the next attempt on failure.
 
@@ -100,6 +127,8 @@ def download(
         part: the partial file, on the same file system; what it holds of this address is not asked for again.
         settings: how patient to be.
         progress: told after every chunk.
+        is_checked: whether the content is compared with a checksum afterwards; else the server must say how
+            long it is, or mark its end.
 
     Returns:
         Whether bytes of an earlier call were used.
@@ -113,6 +142,15 @@ def download(
         _claim(target, part)
         try:
             resumed = _persist(url, target, part, settings or DownloadSettings(), progress)
+            if not is_checked and not _ends_for_certain(part):
+                raise FetchError(
+                    f"{url} did not say how long the file is, and ended the connection: whether it is whole "
+                    "cannot be told. Download it in another way and put it into the folder of HITLENS_DATA."
+                )
+        except FetchError as error:
+            if not target.tell():
+                forget_part(part)
+            raise FetchError(without_secrets(str(error))) from None
         except BaseException:
             if not target.tell():
                 forget_part(part)
@@ -135,7 +173,7 @@ def _persist(
             raise FetchError(f"{url!r} is not an address that can be fetched: {error}.") from None
         except (_BrokenOff, urllib3.exceptions.HTTPError, requests.RequestException, OSError) as error:
             failures = 1 if target.tell() > before else failures + 1
-            problem = _problem(url, error, settings)
+            problem = without_secrets(_problem(url, error, settings))
             if failures >= settings.attempts:
                 kept = f" {target.tell():,} bytes are kept: the same command goes on from there."
                 raise FetchError(
@@ -153,9 +191,9 @@ def _go_on(
 ) -> bool:
     """Make one request for what is missing; return whether it continued what was there."""
     origin = _Origin.load(part)
-    if origin is None or origin.url != url:
+    if origin is None or origin.url != without_secrets(url):
         _empty(target)
-        origin = _Origin(url)
+        origin = _Origin(without_secrets(url))
     start = target.seek(0, os.SEEK_END)
     headers = {"Accept-Encoding": "identity"}
     if start:
@@ -167,7 +205,8 @@ def _go_on(
             return True
         _check_answer(url, response)
         continued, n_bytes = _where_it_starts(response, start, origin, target)
-        _Origin(url, _validator(response), n_bytes).save(part)
+        marked = bool(getattr(response.raw, "chunked", False))
+        _Origin(without_secrets(url), _validator(response), n_bytes, marked).save(part)
         if not continued:
             _empty(target)
         _copy_body(response, target, n_bytes, settings, progress)

@@ -16,7 +16,7 @@ import pooch
 
 from hitlens.errors import FetchError
 from hitlens.io.atomic import written_whole
-from hitlens.io.download import DownloadSettings, Progress, download, exclusive, forget_part
+from hitlens.io.download import DownloadSettings, Progress, download, exclusive, forget_part, without_secrets
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +128,14 @@ def _download_checked(
 
     def resume(address: str, output_file: str, _pooch: object) -> None:
         nonlocal resumed
-        resumed = download(address, Path(output_file), part, settings=settings, progress=progress)
+        resumed = download(
+            address,
+            Path(output_file),
+            part,
+            settings=settings,
+            progress=progress,
+            is_checked=expected is not None,
+        )
         _check_plausible(Path(output_file), path.name, address)
 
     staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -141,13 +148,16 @@ def _download_checked(
             if not resumed:
                 raise
             # Parts of two versions may have been joined; from the beginning it is one.
-            log.warning("%s: the resumed download has other content than recorded; starting over", url)
+            log.warning(
+                "%s: the resumed download has other content than recorded; starting over",
+                without_secrets(url),
+            )
             forget_part(part)
             fetched = Path(shelf.fetch(path.name, downloader=resume))
         sha256 = pooch.file_hash(str(fetched))
         return _finish(path, url, lock, sha256, status, fetched, resumed)
     except ValueError as error:
-        raise FetchError(_mismatch(path, url, lock, expected, error)) from None
+        raise FetchError(without_secrets(_mismatch(path, url, lock, expected, error))) from None
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -164,7 +174,11 @@ def _finish(
     """Record the content first and give the file its name afterwards: no file is ever there unrecorded."""
     n_bytes = (fetched or path).stat().st_size
     if status != "repaired":
-        _record(lock, path.name, LockEntry(url, sha256, n_bytes, datetime.now(UTC).isoformat("T", "seconds")))
+        _record(
+            lock,
+            path.name,
+            LockEntry(without_secrets(url), sha256, n_bytes, datetime.now(UTC).isoformat("T", "seconds")),
+        )
     if fetched is not None:
         fetched.replace(path)
     return FetchedFile(path.name, path, sha256, n_bytes, status, resumed)
@@ -182,7 +196,9 @@ def _check_plausible(path: Path, name: str, url: str) -> None:
     elif name.endswith(".gz") and not start.startswith(b"\x1f\x8b"):
         problem = f"a file that is not gzip although it is to be called {name}"
     if problem:
-        raise FetchError(f"{url} gave {problem}. Pass the address of the file itself with --url.")
+        raise FetchError(
+            f"{without_secrets(url)} gave {problem}. Pass the address of the file itself with --url."
+        )
 
 
 def _mismatch(path: Path, url: str, lock: Path, expected: LockEntry | None, error: Exception) -> str:

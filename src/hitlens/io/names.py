@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from hitlens.errors import DataError
+
 
 def expanded(name: str | Path) -> Path:
     """Return a path with ``~`` and ``$VARIABLES`` replaced, unless there is a file of just that name.
@@ -36,3 +38,25 @@ def has_ending(path: Path, endings: str | Iterable[str]) -> bool:
     """
     wanted = (endings,) if isinstance(endings, str) else endings
     return path.name.lower().endswith(tuple(ending.lower() for ending in wanted))
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Return the path of a file whose name comes from another file; it never leaves the folder.
+
+    Args:
+        folder: where it belongs.
+        name: a plain name.
+
+    Raises:
+        DataError: the name leads elsewhere, or is a link that does.
+
+    Examples:
+        >>> inside(Path("run/figures"), "/etc/passwd")
+        Traceback (most recent call last):
+        hitlens.errors.DataError: run/figures: '/etc/passwd' is no plain file name. Names in a run stay in it.
+    """
+    plain = name not in ("", ".", "..") and not {"/", "\\", "\0", ":"} & set(name)
+    path = folder / name if plain else folder
+    if not plain or (path.is_symlink() and not path.resolve().is_relative_to(folder.resolve())):
+        raise DataError(f"{folder}: '{name}' is no plain file name. Names in a run stay in it.")
+    return path

@@ -14,16 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 
 from hitlens.errors import NotFoundError, RunError, SelectionError, choose_from
-from hitlens.settings import flattened
+from hitlens.settings import flattened, read_yaml
 from hitlens.workflow import runs
 
 log = logging.getLogger(__name__)
 
-#: libyaml where PyYAML was built with it, ten times faster.
-_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 #: Columns every list has, in order. Settings and numbers of the evaluation follow under dotted names.
 COLUMNS: dict[str, Any] = {
@@ -134,7 +131,7 @@ def find_runs(folders: Iterable[Path | str] = ("runs",), settings: Sequence[str]
             found.append(_read(folder))
         except RunError as error:
             damaged[folder] = str(error)
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             damaged[folder] = f"what it holds is damaged ({type(error).__name__}: {error})"
     numbers = list(dict.fromkeys(name for one in found for name in one.numbers))
     asked = [name for name in dict.fromkeys(settings) if name not in numbers]
@@ -320,7 +317,7 @@ def _worst(values: Sequence[float], monitor: str | None) -> float | None:
 def _old_settings(folder: Path) -> dict[str, Any]:
     """The settings of a run whose record does not hold them; slow."""
     path = folder / runs.CONFIG
-    return flattened(yaml.load(path.read_bytes(), _YAML)) if path.is_file() else {}
+    return flattened(read_yaml(path.read_text(encoding="utf-8"), str(path))) if path.is_file() else {}
 
 
 def _numbers(folder: Path, record: Mapping[str, Any]) -> dict[str, float]:

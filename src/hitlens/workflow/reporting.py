@@ -14,6 +14,7 @@ from hitlens.config import RunConfig
 from hitlens.detectors import get_detector
 from hitlens.errors import RunError
 from hitlens.evaluate.results import Results, read_results
+from hitlens.io.names import inside
 from hitlens.report.drawn import DrawnFigure
 from hitlens.report.labels import monitor_label
 from hitlens.report.page import ReportContent, render_report
@@ -24,6 +25,8 @@ from hitlens.workflow.run_events import read_run_config
 
 #: File beside the figures with the checksums of model and predictions they were made from.
 MADE_FROM = "made_from.json"
+
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 log = logging.getLogger(__name__)
 
@@ -70,9 +73,9 @@ def _galleries(folder: Path, results: Results) -> tuple[list[tuple[str, DrawnFig
     """Return the pictures of single events of these results, and the titles of those that are not there."""
     galleries, lacking = [], []
     for one in results.galleries:
-        path = folder / runs.FIGURES / f"{one.name}.png"
+        path = inside(folder / runs.FIGURES, f"{one.name}.png")
         content = path.read_bytes() if path.is_file() else b""
-        if content and one.sha256 in ("", hashlib.sha256(content).hexdigest()):
+        if content.startswith(_PNG) and one.sha256 in ("", hashlib.sha256(content).hexdigest()):
             drawn = DrawnFigure(one.name, content, "png", one.caption, one.alt, wide=True)
             galleries.append((one.title, drawn))
         else:
@@ -109,7 +112,7 @@ def write_run_report(
     )
     written = {write_whole(folder / runs.FIGURES / MADE_FROM, json.dumps(dict(results.made_from), indent=1))}
     for figure in (*figures, *(figure for _, figure in galleries)):
-        path = folder / runs.FIGURES / f"{figure.name}.{figure.file_format}"
+        path = inside(folder / runs.FIGURES, f"{figure.name}.{figure.file_format}")
         written.add(write_whole(path, figure.content))
     for path in (folder / runs.FIGURES).glob("*"):
         if path not in written and path.suffix in (".svg", ".png"):

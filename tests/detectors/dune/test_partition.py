@@ -102,3 +102,20 @@ def test_another_content_is_refused(tmp_path: Path, content: Any, message: str) 
 def test_labels_by_number(tmp_path: Path) -> None:
     labels = read_partition(dump(tmp_path / "p.p", {"3": [1, 1, 2, 0, 1, 0, 3], 4: (0,) * 7}))
     assert labels == {3: (1, 1, 2, 0, 1, 0, 3), 4: (0,) * 7}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"(" * 200_000 + b".", id="marks"),
+        pytest.param(b"\x80\x02" + b"]q\x00" + b"h\x00a" * 5_000 + b".", id="holds itself"),
+        pytest.param(pickle.dumps({"0": [float("nan")] * 7}), id="not whole numbers"),
+        pytest.param(pickle.dumps({"\u00b2": [0] * 7}), id="no number"),
+        pytest.param(b"\x80\x02}q\x00K\x00" + b"(" * 3000 + b"t" * 3000 + b"s.", id="deep"),
+    ],
+)
+def test_hostile_partitions_are_refused_at_once(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "partition.p"
+    path.write_bytes(content)
+    with pytest.raises(FileFormatError, match=r"partition\.p"):
+        read_partition(path)

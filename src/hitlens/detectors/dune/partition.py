@@ -8,11 +8,13 @@ looks up a function or calls it, is refused before the step is taken.
 from __future__ import annotations
 
 import pickletools
+import reprlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hitlens.errors import FileFormatError
+from hitlens.errors import FileFormatError, reason_of
+from hitlens.io.guard import damage_as_format_error
 
 #: Steps that put their argument on the stack.
 _PUSH = frozenset(
@@ -30,7 +32,7 @@ _IGNORED = frozenset({"PROTO", "FRAME"})
 _MARK = object()
 
 #: Largest partition read; the published ones have some kilobytes.
-_MAX_BYTES = 1 << 26
+_MAX_BYTES = 1 << 24
 
 
 def read_partition(path: Path) -> dict[int, tuple[int, ...]]:
@@ -46,7 +48,11 @@ def read_partition(path: Path) -> dict[int, tuple[int, ...]]:
     Raises:
         FileFormatError: it holds anything but numbers, texts, lists and dictionaries, or no labels.
     """
-    content = read_plain_pickle(path)
+    with damage_as_format_error(path):
+        return _labels_of(read_plain_pickle(path), path)
+
+
+def _labels_of(content: Any, path: Path) -> dict[int, tuple[int, ...]]:
     if isinstance(content, tuple) and len(content) == 2:
         content = content[1]
     if not isinstance(content, dict):
@@ -59,7 +65,8 @@ def read_partition(path: Path) -> dict[int, tuple[int, ...]]:
         good = isinstance(labels, (list, tuple)) and len(labels) >= 7
         if number < 0 or not good or not all(isinstance(label, (int, float)) for label in labels):
             raise FileFormatError(
-                f"a partition must hold 7 whole numbers by event number. Event {key!r} has {labels!r}.",
+                "a partition must hold 7 whole numbers by event number. "
+                f"Event {reprlib.repr(key)} has {reprlib.repr(labels)}.",
                 path=path,
             )
         found[number] = tuple(int(label) for label in labels)
@@ -91,16 +98,17 @@ def read_plain_pickle(path: Path) -> Any:
             if opcode.name == "STOP":
                 return machine.stack.pop()
             if not machine.step(opcode.name, argument):
+                what = "" if argument is None else f" {reprlib.repr(argument)}"
                 raise FileFormatError(
-                    f"this pickle holds code or objects (step {opcode.name}"
-                    f"{f' {argument}' if argument is not None else ''}), which are never loaded. A partition "
-                    "is made of dictionaries, lists, texts and numbers alone; get it from another source.",
+                    f"this pickle holds code or objects (step {opcode.name}{what}), which are never loaded. "
+                    "A partition is made of dictionaries, lists, texts and numbers alone; get it from "
+                    "another source.",
                     path=path,
                 )
     except FileFormatError:
         raise
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
-        raise FileFormatError(f"this is not a whole pickle ({error}).", path=path) from error
+    except Exception as error:  # whatever the steps of a damaged one lead to
+        raise FileFormatError(f"this is not a whole pickle ({reason_of(error)}).", path=path) from error
     raise FileFormatError("this pickle ends too early.", path=path)
 
 
@@ -133,10 +141,11 @@ class _Machine:
 
     def _take(self) -> list[Any]:
         """Remove and return what was put on the stack since the last mark."""
-        marks = [place for place, one in enumerate(self.stack) if one is _MARK]
-        if not marks:
+        at = len(self.stack) - 1
+        while at >= 0 and self.stack[at] is not _MARK:
+            at -= 1
+        if at < 0:
             raise ValueError("it goes back to a mark that was never set")
-        at = marks[-1]
         taken = self.stack[at + 1 :]
         del self.stack[at:]
         return taken

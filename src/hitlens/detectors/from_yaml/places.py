@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from hitlens.errors import ConfigError, choose_from
+from hitlens.settings import composed_yaml
 
 #: Keys and positions in lists that lead to a value.
 Place = Sequence[str | int]
@@ -35,8 +36,7 @@ class Places:
         self.text = text
         self.source = source
         try:
-            self._root = yaml.compose(text, Loader=yaml.SafeLoader)
-            content = yaml.safe_load(text)
+            self._root, content = composed_yaml(text, source)
         except yaml.YAMLError as error:
             raise _not_yaml(error, source) from None
         if not isinstance(content, dict):
