@@ -14,6 +14,7 @@ from hitlens.config import RunConfig
 from hitlens.errors import ConfigError
 from hitlens.train.data_module import EventDataModule
 from hitlens.workflow.data import convert
+from hitlens.workflow.prediction_files import predict_files
 from hitlens.workflow.preparing import build_module, learnt_effects, prepare, training_data
 from hitlens.workflow.training import train
 
@@ -175,6 +176,9 @@ def test_a_symmetry_left_out_of_the_average_is_said_before_the_training(
         train(config_of(folder, "third", model={"symmetrise": True}), tmp_path / "run", progress=False)
     assert "leaves out symmetry 'swap'" in caplog.text
     assert "flip_x" not in caplog.text
+    caplog.clear()
+    predict_files(tmp_path / "run", [folder / "pad.npz"], tmp_path / "p.parquet", symmetrise=True)
+    assert caplog.text.count("The average leaves out symmetry 'swap'") == 1
     never = config_of(folder, "third", model={"symmetrise": True}, data={"selection": "x_px + 2 * y_px > 6"})
     with pytest.raises(ConfigError, match=r"model.symmetrise: data.selection .* tells an event"):
         learnt_effects(never, prepare(never))

@@ -183,6 +183,9 @@ def predict_to_file(
             "over the symmetries.",
             "with" if stated.card.symmetrise else "without",
         )
+    for symmetry, effect in (model.card.symmetries or {}).items() if symmetrise else ():
+        if isinstance(effect, str):
+            log.warning("The average leaves out symmetry '%s'. %s", symmetry, effect)
     sources = find_sources(files, model.detector, layout)
     check_options(sources, options or {})
     ranges = event_ranges(sources, part_events, on_bad_event=on_bad_event, options=options)

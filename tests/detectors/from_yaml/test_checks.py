@@ -321,3 +321,29 @@ def test_a_view_needs_no_pitch(toy_yaml: Callable[..., str]) -> None:
     assert {view.pitch_mm for view in detector.views} == {()}
     region = Region(crop=(detector.views[0].shape[0], detector.views[0].shape[1]), pool=(1, 1))
     assert region.view(detector.views[0]).pitch_mm == ()
+
+
+@pytest.mark.parametrize(
+    ("side", "refused"),
+    [
+        ("target: entry_px > 2", True),
+        ("target: is_muon = 1, selection: half_px < 1", True),
+        ("target: is_muon = 1, selection: energy_gev < 1", False),
+    ],
+)
+def test_a_flip_moves_positions_that_classes_are_made_of(
+    side: str, refused: bool, toy_yaml: Callable[..., str]
+) -> None:
+    """Also where no task predicts them, and through a derived column."""
+    half = "  - {name: half_px, meaning: h, unit: px, axis: x_strip, expression: entry_px / 2}"
+    text = toy_yaml("npz", "counts").replace("symmetries:", f"{half}\nsymmetries:")
+    old = "kind: regression, meaning: entry, columns: [entry_px], units: [px]"
+    assert old in text
+    stated = text.replace(old, f"kind: binary, meaning: s, class_names: [a, b], {side}")
+    assert read_detector(stated, "toy.yaml").symmetries[0].truth["entry_px"].offset == 5
+    silent = stated.replace(", truth: {entry_px: {source: entry_px, scale: -1, offset: 5}}", "")
+    if not refused:
+        assert not read_detector(silent, "toy.yaml").symmetries[0].truth
+        return
+    with pytest.raises(ConfigError, match="'flip_x' flips 'x_strip' but leaves the position 'entry_px'"):
+        read_detector(silent, "toy.yaml")

@@ -156,18 +156,32 @@ def _check_positions(description: DetectorDescription, places: Places) -> None:
     if not description.symmetries:
         return
     predicted = {name for task in description.tasks for name in task.target_columns}
+    used = predicted | _columns_of_conditions(description)
     for number, column in enumerate(description.truth):
-        if column.name not in predicted or column.unit not in _LENGTHS:
-            continue
-        if not column.axis:
+        if column.name in predicted and column.unit in _LENGTHS and not column.axis:
             axes = sorted({axis for view in description.views for axis in view.axes})
             raise places.error(
                 ("truth", number, "axis"),
                 f"a task predicts '{column.name}' in {column.unit}, and there are symmetries: say along "
                 f"which axis it is a position ({', '.join(axes)}), or 'none' if it is no position.",
             )
+        if not column.axis or column.name not in used or column.expression:  # that follows its sources
+            continue
         for position, symmetry in enumerate(description.symmetries):
             _check_effect(column, symmetry, ("symmetries", position, "truth"), description.views, places)
+
+
+def _columns_of_conditions(description: DetectorDescription) -> set[str]:
+    """Columns that classes and selections of tasks are made of, directly or through an expression."""
+    expressions = {column.name: column.expression for column in description.truth if column.expression}
+    texts = [text for task in description.tasks for text in (task.target, task.selection) if text]
+    used: set[str] = set()
+    todo = set().union(*map(columns_of, texts))
+    while todo:
+        used |= todo
+        behind = (columns_of(expressions[name]) for name in todo & expressions.keys())
+        todo = set().union(*behind) - used
+    return used
 
 
 def _check_effect(
