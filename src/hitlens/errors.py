@@ -12,6 +12,7 @@
     ├── ModelFileError          a model file is not one of ours, is damaged, or does not fit the events
     ├── RunError                a run folder is unfinished, finished, or not a run
     │   └── InterruptedRunError Ctrl-C ended a training that must be gone on with
+    ├── OutputError             what was made cannot be written: no room, no permission
     └── FetchError              a download failed or its content is not what was recorded
 
 Messages say what was wrong, where, and what to do.
@@ -92,6 +93,10 @@ class InterruptedRunError(RunError):
     """Ctrl-C ended a training that must be gone on with."""
 
 
+class OutputError(HitlensError):
+    """What was made cannot be written: there is no room, or no permission."""
+
+
 class FetchError(HitlensError):
     """A download failed or its content is not what was recorded."""
 
@@ -141,6 +146,19 @@ def reason_of(error: BaseException) -> str:
         return name
     words = lines[0].strip().rstrip(".")
     return f"{name}: {words.strip(_QUOTES)}" if isinstance(error, LookupError) else words
+
+
+def one_line(error: BaseException) -> str:
+    r"""Say an error of a library in one line, ending with a full stop.
+
+    Examples:
+        >>> one_line(ValueError("no such thing\nin there"))
+        'ValueError: no such thing.'
+        >>> one_line(MemoryError())
+        'MemoryError.'
+    """
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}{': ' + lines[0][:300] if lines else ''}".rstrip(".:") + "."
 
 
 def choose_from(name: str, choices: Iterable[str]) -> str:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import platform
+import re
 import shutil
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -23,14 +27,104 @@ class Closable(Protocol):
 File = TypeVar("File", bound=Closable)
 
 
-def temporary_name(path: Path) -> Path:
+#: This machine, as it is written into names.
+_HOST = re.sub(r"[^A-Za-z0-9.]", "_", platform.node())[:40]
+
+#: Temporary names: what is written, the machine and the process; version 0.1.0 named no machine.
+_TEMPORARY = re.compile(
+    r"\.(?P<of>.+)\.(?:(?:partial|parts)-(?:(?P<host>[A-Za-z0-9._]*)-)?(?P<pid>\d+)|parts-\w+)"
+)
+
+#: Seconds after which what a process of another machine has left is taken to be abandoned.
+_A_DAY = 86_400
+
+
+def temporary_name(path: Path, kind: str = "partial") -> Path:
     """Return the name beside ``path`` under which it is written until it is whole.
+
+    Args:
+        path: final name.
+        kind: "partial", or "parts" for a folder of things that it is made of.
 
     Examples:
         >>> temporary_name(Path("data/events.h5")).name.startswith(".events.h5.partial-")
         True
     """
-    return path.with_name(f".{path.name}.partial-{os.getpid()}")
+    return path.with_name(f".{path.name}.{kind}-{_HOST}-{os.getpid()}")
+
+
+@contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """Give a folder beside ``path`` for what it is made of; it is gone at the end, whatever happens."""
+    folder = temporary_name(path.absolute(), "parts")
+    remove(folder)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        remove(folder)
+
+
+def is_temporary(name: str, of: str = "") -> bool:
+    """Whether a name is one of `temporary_name`.
+
+    Args:
+        name: of a file or folder.
+        of: name of what is written; anything where left out.
+
+    Examples:
+        >>> is_temporary(".a.h5.partial-host-12"), is_temporary(".a.h5.partial-12"), is_temporary("a.h5")
+        (True, True, False)
+    """
+    match = _TEMPORARY.fullmatch(name)
+    return match is not None and match["of"] == (of or match["of"])
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether a file or folder of a temporary name is of a process that is no more."""
+    match = _TEMPORARY.fullmatch(path.name)
+    if match is None:
+        return False
+    if match["pid"] is None:  # version 0.1.0 drew the names of folders
+        return True
+    if match["host"] in (None, _HOST) and sys.platform != "win32":
+        return not _is_alive(int(match["pid"]))
+    try:
+        return time.time() - path.stat().st_mtime > _A_DAY
+    except FileNotFoundError:
+        return True
+
+
+def remove_leftovers(output: Path) -> None:
+    """Remove what commands that died have left of an output: beside it, and in it where it is a folder.
+
+    Args:
+        output: file or folder.
+    """
+    inside = _entries(output)
+    left = [path for path in _entries(output.parent) if is_temporary(path.name, output.name)]
+    left += [*inside, *(path for folder in inside for path in _entries(folder))]
+    for path in left:
+        if is_temporary(path.name) and is_abandoned(path):
+            with suppress(OSError):  # another command of a folder beside may be faster
+                remove(path)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:  # no folder, or none that may be read
+        return []
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def remove(path: Path) -> None:

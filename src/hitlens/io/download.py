@@ -19,6 +19,7 @@ import requests
 import urllib3
 
 from hitlens.errors import FetchError
+from hitlens.io.ownership import locked
 
 log = logging.getLogger(__name__)
 
@@ -281,18 +282,8 @@ def _validator(response: requests.Response) -> str:
 
 def _claim(target: IO[bytes], part: Path) -> None:
     """Make sure that no other process writes the same partial file."""
-    if sys.platform == "win32":
-        return
-    import fcntl
-
-    try:
-        fcntl.flock(target, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise FetchError(
-            f"Another process is downloading into {part}. Wait for it, or end it and try again."
-        ) from None
-    except OSError as error:
-        log.debug("no file lock on %s: %s", part, error)
+    if not locked(target.fileno(), wait=False):
+        raise FetchError(f"Another process is downloading into {part}. Wait for it, or end it and try again.")
 
 
 @contextmanager
@@ -301,14 +292,9 @@ def exclusive(folder: Path) -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
-    import fcntl
-
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        except OSError as error:
-            log.debug("no file lock on %s: %s", folder, error)
+        locked(descriptor)
         yield
     finally:
         os.close(descriptor)

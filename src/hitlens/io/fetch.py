@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
-import tempfile
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Any, Literal
 import pooch
 
 from hitlens.errors import FetchError
-from hitlens.io.atomic import written_whole
+from hitlens.io.atomic import remove_leftovers, temporary_folder, written_whole
 from hitlens.io.download import DownloadSettings, Progress, download, exclusive, forget_part, without_secrets
 
 log = logging.getLogger(__name__)
@@ -138,28 +136,27 @@ def _download_checked(
         )
         _check_plausible(Path(output_file), path.name, address)
 
-    staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
+    remove_leftovers(path)
+    with temporary_folder(path) as staging:
         registry = {path.name: expected and f"sha256:{expected.sha256}"}
         shelf = pooch.create(path=staging, base_url="", registry=registry, urls={path.name: url})
         try:
-            fetched = Path(shelf.fetch(path.name, downloader=resume))
-        except ValueError:
-            if not resumed:
-                raise
-            # Parts of two versions may have been joined; from the beginning it is one.
-            log.warning(
-                "%s: the resumed download has other content than recorded; starting over",
-                without_secrets(url),
-            )
-            forget_part(part)
-            fetched = Path(shelf.fetch(path.name, downloader=resume))
-        sha256 = pooch.file_hash(str(fetched))
-        return _finish(path, url, lock, sha256, status, fetched, resumed)
-    except ValueError as error:
-        raise FetchError(without_secrets(_mismatch(path, url, lock, expected, error))) from None
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+            try:
+                fetched = Path(shelf.fetch(path.name, downloader=resume))
+            except ValueError:
+                if not resumed:
+                    raise
+                # Parts of two versions may have been joined; from the beginning it is one.
+                log.warning(
+                    "%s: the resumed download has other content than recorded; starting over",
+                    without_secrets(url),
+                )
+                forget_part(part)
+                fetched = Path(shelf.fetch(path.name, downloader=resume))
+            sha256 = pooch.file_hash(str(fetched))
+            return _finish(path, url, lock, sha256, status, fetched, resumed)
+        except ValueError as error:
+            raise FetchError(without_secrets(_mismatch(path, url, lock, expected, error))) from None
 
 
 def _finish(

@@ -152,8 +152,21 @@ def epoch_checkpoints(folder: Path) -> list[Path]:
         >>> [path.name[:10] for path in epoch_checkpoints(folder)]
         ['epoch=999-', 'epoch=1000']
     """
-    numbers = {path: match for path in folder.glob("epoch=*.ckpt") if (match := _NAME.fullmatch(path.name))}
-    return sorted(numbers, key=lambda path: (int(numbers[path][1]), path.name))
+    named = [path for path in folder.glob("epoch=*.ckpt") if _NAME.fullmatch(path.name)]
+    return sorted(named, key=lambda path: (epoch_of(path), path.name))
+
+
+def epoch_of(path: Path) -> int:
+    """Return the epoch of a checkpoint, from 0, which its name says.
+
+    Examples:
+        >>> epoch_of(Path("checkpoints/epoch=012-val_loss=0.10000.ckpt"))
+        12
+    """
+    match = _NAME.fullmatch(path.name)
+    if match is None:
+        raise RunError(f"{path} is not the checkpoint of an epoch.")
+    return int(match[1])
 
 
 def last_epoch(folder: Path) -> Path | None:

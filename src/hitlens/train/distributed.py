@@ -84,6 +84,16 @@ def device_type(config: TrainConfig) -> str:
     return "cuda" if config.accelerator != "cpu" and torch.cuda.is_available() else "cpu"
 
 
+def check_accelerator(config: TrainConfig) -> None:
+    """Refuse a training on a GPU where there is none.
+
+    Raises:
+        ConfigError: train.accelerator asks for one.
+    """
+    if config.accelerator == "gpu" and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
+        raise ConfigError("train.accelerator is gpu, and torch finds none here. Set it to auto or cpu.")
+
+
 def check_divisible(config: TrainConfig, n_train: int, n_validation: int) -> None:
     """Refuse a training that cannot be dealt out evenly.
 

@@ -20,13 +20,15 @@ from pytorch_lightning.loggers import Logger
 
 from hitlens.datasets.resident import ResidentData
 from hitlens.datasets.streaming import StreamedData
-from hitlens.errors import InterruptedRunError
+from hitlens.errors import InterruptedRunError, RunError
 from hitlens.models.global_norm import normalised_together
 from hitlens.train.callbacks import History, moving_average, read_history
 from hitlens.train.checkpoints import (
     EpochCheckpoints,
     StayStopped,
     WholeFiles,
+    epoch_checkpoints,
+    epoch_of,
     last_epoch,
     read_checkpoint,
 )
@@ -144,6 +146,26 @@ def run_training(
         precision=precision,
         stopped=any(one.stopped for one in watching),
     )
+
+
+def load_epoch(module: TrainingModule, folder: Path, epoch: int) -> None:
+    """Load the weights of an epoch whose checkpoint is kept.
+
+    Args:
+        module: gets them.
+        folder: run folder.
+        epoch: from 0.
+
+    Raises:
+        RunError: its checkpoint is gone or damaged.
+    """
+    kept = [path for path in epoch_checkpoints(folder / "checkpoints") if epoch_of(path) == epoch]
+    if not kept:
+        raise RunError(
+            f"The checkpoint of epoch {epoch + 1} is no longer in {folder / 'checkpoints'}. Put it back, or "
+            "start over with --force."
+        )
+    module.load_state_dict(read_checkpoint(kept[-1])["state_dict"])
 
 
 def _keep_weights(module: TrainingModule, folder: Path, best: str) -> tuple[int, float]:

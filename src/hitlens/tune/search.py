@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import fcntl
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hitlens.errors import ConfigError, HitlensError
+from hitlens.io.ownership import locked
 from hitlens.tune.config import SearchConfig
 from hitlens.tune.results import Objective, Parameter, TrialState, Value
 from hitlens.tune.space import decoded, encoded, grid_points, n_points
@@ -304,7 +304,7 @@ class _FileLock:
     def acquire(self) -> bool:
         """Wait for the lock."""
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        fcntl.flock(self._file, fcntl.LOCK_EX)
+        locked(self._file)
         size = os.fstat(self._file).st_size
         if size and os.pread(self._file, 1, size - 1) != b"\n":
             os.truncate(self._file, self._path.read_bytes().rfind(b"\n") + 1)

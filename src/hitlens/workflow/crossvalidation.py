@@ -29,13 +29,14 @@ from hitlens.evaluate.learned import LEARNERS
 from hitlens.evaluate.predictions import Predictions, write_predictions
 from hitlens.events import EventSource
 from hitlens.io.atomic import remove, written_whole
+from hitlens.io.ownership import owned
 from hitlens.report.crossvalidation_page import render_cross_validation
 from hitlens.report.render import write_whole
 from hitlens.settings import explain, read_yaml
 from hitlens.workflow import runs
 from hitlens.workflow.baselines import run_baselines, training_rows
 from hitlens.workflow.evaluation import copies_fact
-from hitlens.workflow.folders import check_folder
+from hitlens.workflow.folders import check_folder, clear_folder
 from hitlens.workflow.origins import check_models, models_of, read_run_predictions
 from hitlens.workflow.pool import open_pool
 from hitlens.workflow.preparing import split_run
@@ -125,17 +126,18 @@ def cross_validate(
         raise ConfigError(
             "The recipe names no files. Give them with --data FILE, or as data.files in the recipe."
         )
-    _check_folder(config, folder, resume=resume, force=force)
-    _check_copies(config)
-    _open_folder(config, folder, resume=resume)
-    folds = [
-        _Fold(config, repeat, fold, path.absolute(), progress and not cluster)
-        for repeat, fold, path in config.folders(folder)
-    ]
-    with open_pool(cluster, workers=workers, shared=folder) as pool:
-        for _ in pool.run(train_fold, folds):
-            pass
-    return compare_folds(folder)
+    with owned(folder, is_folder=True):
+        _check_folder(config, folder, resume=resume, force=force)
+        _check_copies(config)
+        _open_folder(config, folder, resume=resume)
+        folds = [
+            _Fold(config, repeat, fold, path.absolute(), progress and not cluster)
+            for repeat, fold, path in config.folders(folder)
+        ]
+        with open_pool(cluster, workers=workers, shared=folder) as pool:
+            for _ in pool.run(train_fold, folds):
+                pass
+        return compare_folds(folder)
 
 
 def compare_folds(folder: Path) -> Path:
@@ -236,8 +238,7 @@ def _check_copies(config: CrossValidationConfig) -> None:
 def _open_folder(config: CrossValidationConfig, folder: Path, *, resume: bool) -> None:
     if resume:
         return
-    for entry in folder.iterdir() if folder.exists() else ():
-        remove(entry)
+    clear_folder(folder)
     with written_whole(folder / SETTINGS) as partial:
         partial.write_text(dump_config(config), encoding="utf-8")
 

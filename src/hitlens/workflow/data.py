@@ -17,6 +17,7 @@ from hitlens.errors import ConfigError, DataError
 from hitlens.events import Events
 from hitlens.io.names import has_ending
 from hitlens.io.outputs import check_output
+from hitlens.io.ownership import owned
 from hitlens.workflow.growing import join_blocks
 from hitlens.workflow.sources import (
     DESCRIPTION,
@@ -255,7 +256,6 @@ def convert(
     """
     out = Path(out)
     sources = find_sources(paths, detector, layout)
-    _check_target(out, [source.path for source in sources], force)
     names = {source.detector.name for source in sources}
     if len(names) > 1:
         raise DataError(f"Only events of one detector go to one file. Got {', '.join(sorted(names))}.")
@@ -265,6 +265,8 @@ def convert(
     report = ReadReport(result.skipped, result.odd)
     check_options(sources, options or {})
     with ExitStack() as stack:
+        stack.enter_context(owned(out, is_folder=False))
+        _check_target(out, [source.path for source in sources], force)
         if cluster:
             from hitlens.workflow.reading import read_by_cluster  # which reads with this module
 

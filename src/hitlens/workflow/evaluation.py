@@ -23,6 +23,7 @@ from hitlens.evaluate.predictions import Predictions
 from hitlens.evaluate.results import Picture, Results, write_results
 from hitlens.events import EventSource
 from hitlens.io.outputs import check_output
+from hitlens.io.ownership import owning_folder
 from hitlens.report.drawn import DrawnFigure
 from hitlens.report.embed import figure_to_bytes
 from hitlens.report.event_display import draw_gallery
@@ -42,6 +43,7 @@ from hitlens.workflow.reporting import write_run_report
 from hitlens.workflow.run_events import read_run_config, read_run_events
 
 
+@owning_folder
 def evaluate_run(
     folder: Path,
     *,

@@ -9,6 +9,8 @@ from pydantic import BaseModel
 
 from hitlens.errors import ConfigError, RunError
 from hitlens.io.outputs import check_output
+from hitlens.io.atomic import is_abandoned, is_temporary, remove
+from hitlens.io.ownership import LOCK
 from hitlens.settings import flattened
 
 
@@ -53,12 +55,20 @@ def check_folder(
         if not holds:
             raise RunError(f"{folder} holds no {what} to resume. Leave out --resume to start one.")
         return
-    if not holds and folder.exists() and {path.name for path in folder.iterdir()} - set(harmless):
+    others = [path.name for path in folder.iterdir()] if folder.exists() else []
+    if not holds and any(not is_temporary(name) for name in set(others) - {LOCK, *harmless}):
         raise RunError(f"{folder} is not empty and not a {what} of hitlens. Choose another folder.")
     if holds and not force:
         described = f"{what} ({status})" if status else what
         go_on = "" if status == "finished" else "--resume to continue it, "
         raise RunError(f"{folder} holds a {described}. Use {go_on}--force to start over, or another folder.")
+
+
+def clear_folder(folder: Path) -> None:
+    """Remove all that a folder holds, but for its lock and what other processes are writing."""
+    for path in folder.iterdir() if folder.exists() else ():
+        if path.name != LOCK and (is_abandoned(path) or not is_temporary(path.name)):
+            remove(path)
 
 
 def check_same_settings(

@@ -7,15 +7,17 @@ import json
 import os
 import platform
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from hitlens.errors import NotFoundError, RunError
+from hitlens.errors import HitlensError, NotFoundError, RunError
 from hitlens.io.atomic import remove, written_whole
-from hitlens.workflow.folders import check_folder
+from hitlens.workflow.folders import check_folder, clear_folder
 
 #: Libraries whose versions decide a result.
 _RECORDED = ("hitlens", "torch", "pytorch-lightning", "numpy", "scipy", "polars", "h5py", "scikit-learn")
@@ -29,6 +31,8 @@ OUTDATED = "outdated"
 WRITTEN = "written"
 #: The YAML that describes the detector, where one does.
 DETECTOR = "detector.yaml"
+#: Where an error came from that ended a training.
+LOG = "error.log"
 
 
 def check_run(folder: Path, *, resume: bool, force: bool) -> None:
@@ -56,8 +60,7 @@ def open_run(folder: Path, *, resume: bool, force: bool) -> None:
     check_run(folder, resume=resume, force=force)
     folder.mkdir(parents=True, exist_ok=True)
     if not resume:
-        for entry in folder.iterdir():
-            remove(entry)
+        clear_folder(folder)
 
 
 def read_provenance(folder: Path) -> dict[str, Any]:
@@ -89,6 +92,22 @@ def write_provenance(folder: Path, record: Mapping[str, Any]) -> None:
     """Write the record of a run, in one piece."""
     with written_whole(folder / PROVENANCE) as partial:
         partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def note_failure(folder: Path, error: BaseException) -> None:
+    """Note in the record of a run that it failed, and in `LOG` where; what cannot be written is left out.
+
+    Args:
+        folder: run folder.
+        error: what ended it.
+    """
+    described = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    with suppress(OSError, HitlensError):
+        lines = traceback.format_exception(error)
+        with written_whole(folder / LOG) as partial:
+            partial.write_text(f"{now()} hitlens {library_versions()['hitlens']}\n{''.join(lines)}", "utf-8")
+    with suppress(OSError, HitlensError):
+        write_provenance(folder, read_provenance(folder) | {"status": "failed", "error": described})
 
 
 def describe_machine() -> dict[str, Any]:

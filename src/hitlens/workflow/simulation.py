@@ -21,6 +21,7 @@ from hitlens.events import Events, concat
 from hitlens.io.atomic import files_written_whole
 from hitlens.io.names import has_ending
 from hitlens.io.outputs import check_output
+from hitlens.io.ownership import owned
 from hitlens.settings import load_settings
 from hitlens.simulate.comparison import Comparison
 from hitlens.workflow.data import open_writer, read_events
@@ -127,12 +128,12 @@ def simulate_to_file(
         RunError: parts of another sample are there, or the cluster failed.
     """
     path = Path(path)
-    _check_new(path, force)
     simulator = get_simulator(detector)
     model = _settings(simulator, config, settings)
     start = time.perf_counter()
     where = _Where(path, detector, cluster, workers, progress, force)
     with (
+        _new(path, force),
         _made_blocks(where, simulator, model, n_events, seed) as blocks,
         open_writer(path, detector, provenance=_provenance(model, n_events, seed)) as writer,
     ):
@@ -183,10 +184,6 @@ def simulate_to_files(
     layout = numbered_layout(detector)
     if not 1 <= n_files <= n_events:
         raise ConfigError(f"The number of files must be from 1 to that of the events. Got {n_files}.")
-    outdated = layout.parts_in(folder)
-    if folder.is_file() or (outdated and not force):
-        there = f"holds {len(outdated)} files such as {outdated[0].name}" if outdated else "is a file"
-        raise ConfigError(f"{folder} {there}. Choose another name, or replace them with --force.")
     simulator = get_simulator(detector)
     model = _settings(simulator, config, settings)
     record = {"hitlens": __version__, **_provenance(model, n_events, seed), "n_files": n_files}
@@ -194,6 +191,7 @@ def simulate_to_files(
     start = time.perf_counter()
     where = _Where(folder, detector, cluster, workers, progress, force)
     with (
+        _new_parts(folder, layout, force) as outdated,
         _made_blocks(where, simulator, model, n_events, seed) as blocks,
         files_written_whole(folder, outdated) as partial,
     ):
@@ -360,6 +358,25 @@ def _check_new(path: Path, force: bool, kind: Literal["file", "either"] = "eithe
     if path.exists() and not force:
         raise ConfigError(f"{path} exists already. Choose another name, or replace it with --force.")
     check_output(path, kind)
+
+
+@contextmanager
+def _new(path: Path, force: bool) -> Iterator[None]:
+    """Own a file that is new, or is to be replaced."""
+    with owned(path, is_folder=False):
+        _check_new(path, force)
+        yield
+
+
+@contextmanager
+def _new_parts(folder: Path, layout: Layout, force: bool) -> Iterator[list[Path]]:
+    """Own a folder for numbered files, and give those it holds that are to be replaced."""
+    with owned(folder, is_folder=False):
+        outdated = layout.parts_in(folder)
+        if folder.is_file() or (outdated and not force):
+            there = f"holds {len(outdated)} files such as {outdated[0].name}" if outdated else "is a file"
+            raise ConfigError(f"{folder} {there}. Choose another name, or replace them with --force.")
+        yield outdated
 
 
 def get_simulator(detector: str) -> Simulator:

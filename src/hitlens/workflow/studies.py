@@ -26,7 +26,8 @@ from hitlens.evaluate.study import (
     write_study,
 )
 from hitlens.events import Events
-from hitlens.io.atomic import remove, written_whole
+from hitlens.io.atomic import written_whole
+from hitlens.io.ownership import owned
 from hitlens.models.preprocessing import Preprocessing
 from hitlens.models.trained import read_card
 from hitlens.report.render import write_whole
@@ -34,7 +35,7 @@ from hitlens.report.study_page import render_study
 from hitlens.settings import flattened
 from hitlens.train.scores import monitored
 from hitlens.workflow import runs
-from hitlens.workflow.folders import check_folder
+from hitlens.workflow.folders import check_folder, clear_folder
 from hitlens.workflow.origins import (
     check_models,
     models_of,
@@ -87,10 +88,11 @@ def train_study(
     variants = config.run_configs()
     _check_variants(variants)
     chosen_slices(get_detector(config.base.detector), config.slices)
-    _open_study(config, folder, resume=resume, force=force)
-    for group in _by_events(variants):
-        _train_variants({name: variants[name] for name in group}, folder, config.together, progress)
-    return compare_study(folder)
+    with owned(folder, is_folder=True):
+        _open_study(config, folder, resume=resume, force=force)
+        for group in _by_events(variants):
+            _train_variants({name: variants[name] for name in group}, folder, config.together, progress)
+        return compare_study(folder)
 
 
 def compare_study(folder: Path) -> Path:
@@ -239,8 +241,7 @@ def _open_study(config: StudyConfig, folder: Path, *, resume: bool, force: bool)
                 "those, or start a new one."
             )
         return
-    for entry in folder.iterdir() if folder.exists() else ():
-        remove(entry)
+    clear_folder(folder)
     with written_whole(folder / SETTINGS) as partial:
         partial.write_text(dump_config(config), encoding="utf-8")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,16 +16,24 @@ from tqdm import tqdm
 from hitlens.config import RunConfig
 from hitlens.datasets.resident import ResidentData
 from hitlens.errors import ConfigError, HitlensError, InterruptedRunError
+from hitlens.io.ownership import owned
 from hitlens.models.stacked import shape_of
 from hitlens.train.bundle import ONE_BY_ONE, Way, run_at_once
 from hitlens.train.distributed import device_type
-from hitlens.train.engine import TrainingResult, run_training
+from hitlens.train.engine import TrainingResult
 from hitlens.train.module import Seat
 from hitlens.train.processes import refuse_several
 from hitlens.train.watch import Interrupted, Watch
 from hitlens.train.ways import Choice, candidate_ways, fastest, measure_ways
 from hitlens.workflow.preparing import Prepared, prepare
-from hitlens.workflow.training import PREDICTED, Begun, begin_training, finish_training
+from hitlens.workflow.training import (
+    PREDICTED,
+    Begun,
+    begin_training,
+    failure_noted,
+    finish_training,
+    train_begun,
+)
 
 log = logging.getLogger(__name__)
 
@@ -94,11 +103,28 @@ def train_together(
         prepared.check_serves(job.config)
     outcomes: dict[int, Outcome] = {}
     begun: dict[int, Begun] = {}
-    for number, job in enumerate(jobs):
-        try:
-            begun[number] = _begin(job, prepared, begun.values())
-        except HitlensError as error:
-            outcomes[number] = error
+    with ExitStack() as owners:
+        for number, job in enumerate(jobs):
+            try:
+                owners.enter_context(owned(job.folder, is_folder=True))
+                begun[number] = _begin(job, prepared, begun.values())
+            except HitlensError as error:
+                outcomes[number] = error
+        outcomes |= _train_groups(jobs, begun, predicted, at_once, way, progress=progress)
+    return [outcomes[number] for number in range(len(jobs))]
+
+
+def _train_groups(
+    jobs: Sequence[Job],
+    begun: Mapping[int, Begun],
+    predicted: Sequence[str],
+    at_once: int,
+    way: Way | None,
+    *,
+    progress: bool,
+) -> dict[int, Outcome]:
+    """Train what is begun, models of one shape after those of another; return outcomes by number."""
+    outcomes: dict[int, Outcome] = {}
     total = sum(one.config.train.epochs for one in begun.values())
     with tqdm(total=total, desc=f"{len(begun)} models", unit="epoch", disable=not progress) as bar:
         for group in _groups(begun):
@@ -108,7 +134,7 @@ def train_together(
             runs = [_run(jobs[number], one, chosen, predicted, bar) for number, one in members.items()]
             for number, result in zip(group, run_at_once(runs, chosen.way), strict=True):
                 outcomes[number] = _outcome(result, jobs[number])
-    return [outcomes[number] for number in range(len(jobs))]
+    return outcomes
 
 
 def choose_way(members: Sequence[Begun], at_once: int) -> Choice:
@@ -206,25 +232,14 @@ def _run(
         # The time a training took is counted from here: it may have waited for a place.
         mine = replace(begun, record=begun.record | _record(chosen), started=time.perf_counter())
         mine.module.seat = seat
-        split = mine.prepared.split
-        try:
-            result = run_training(
-                mine.module,
-                mine.data,
-                split.train,
-                split.validation,
-                mine.folder,
-                wanted=mine.prepared.chances,
-                resume=mine.resume,
-                progress=False,
-                watch=watch,
-                loggers=mine.loggers,
-            )
-        finally:
-            seat.leave()  # the others need not wait while events are predicted
-            mine.module.seat = None
-        finish_training(mine, result, predicted)
-        return result
+        with failure_noted(mine):
+            try:
+                result = train_begun(mine, progress=False, watch=watch)
+            finally:
+                seat.leave()  # the others need not wait while events are predicted
+                mine.module.seat = None
+            finish_training(mine, result, predicted)
+            return result
 
     return run
 

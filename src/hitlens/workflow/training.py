@@ -7,7 +7,8 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,19 +23,27 @@ from hitlens.datasets.splits import NAMES
 from hitlens.datasets.streaming import StreamedData
 from hitlens.detector import Detector
 from hitlens.detectors import is_description
-from hitlens.errors import ConfigError
-from hitlens.io.atomic import written_whole
+from hitlens.errors import ConfigError, HitlensError, InterruptedRunError, RunError, one_line
+from hitlens.io.atomic import remove, written_whole
+from hitlens.io.ownership import owned
 from hitlens.models.trained import ModelCard, TrainedModel, save_model
 from hitlens.settings import flattened
 from hitlens.train.bfloat16 import tolerates_bfloat16
 from hitlens.train.calibrate import fit_temperature
-from hitlens.train.distributed import backend_of, check_divisible, connected, device_type
-from hitlens.train.engine import TrainingResult, run_training
+from hitlens.train.distributed import (
+    backend_of,
+    check_accelerator,
+    check_divisible,
+    connected,
+    device_type,
+    said_by_first,
+)
+from hitlens.train.engine import TrainingResult, load_epoch, run_training
 from hitlens.train.hardware import has_bfloat16
 from hitlens.train.module import TrainingModule
 from hitlens.train.scores import monitored
 from hitlens.train.tracking import Summary, finish_loggers, make_loggers, record_of
-from hitlens.train.watch import Watch
+from hitlens.train.watch import Interrupted, Watch
 from hitlens.workflow import runs
 from hitlens.workflow.data import BLOCK
 from hitlens.workflow.event_files import file_records
@@ -57,6 +66,9 @@ log = logging.getLogger(__name__)
 #: Splits whose events a training predicts when it is over.
 PREDICTED = ("validation", "test")
 
+#: Name in provenance.json of what a training reached whose model and predictions are still to be written.
+_TRAINED = "trained"
+
 #: Validation events on which a model is tried in bfloat16.
 N_TRIED = 1000
 
@@ -75,6 +87,7 @@ class Begun:
         seconds_before: time it took before it was interrupted.
         started: when it was begun here, by `time.perf_counter`.
         loggers: told of every epoch.
+        trained: what the training reached, where only its model and predictions are still to be written.
     """
 
     config: RunConfig
@@ -87,6 +100,7 @@ class Begun:
     seconds_before: float
     started: float
     loggers: tuple[Logger, ...] = ()
+    trained: TrainingResult | None = None
 
 
 def train(
@@ -125,22 +139,66 @@ def train(
             settings, files or split.
         LeakageError: the same event stands in more than one split.
     """
-    begun = begin_training(config, folder, resume=resume, force=force, prepared=prepared)
+    with owned(folder, is_folder=True) if connected().is_first else nullcontext():
+        begun = begin_training(config, folder, resume=resume, force=force, prepared=prepared)
+        with failure_noted(begun):
+            result = train_begun(begun, progress=progress, watch=watch)
+            if connected().is_first:
+                finish_training(begun, result, predicted)
+    return result
+
+
+def train_begun(begun: Begun, *, progress: bool = True, watch: Watch | None = None) -> TrainingResult:
+    """Train a model whose run folder is made; of one that is trained already, load the weights.
+
+    Args:
+        begun: the training; its module gets the weights to ship.
+        progress: show a bar.
+        watch: told of every epoch; may end the training.
+    """
+    before = said_by_first(begun.trained)
+    if before is not None:
+        if connected().is_first:
+            load_epoch(begun.module, begun.folder, before.best_epoch)
+        return before
     result = run_training(
         begun.module,
         begun.data,
         begun.prepared.split.train,
         begun.prepared.split.validation,
-        folder,
+        begun.folder,
         wanted=begun.prepared.chances,
-        resume=resume,
+        resume=begun.resume,
         progress=progress,
         watch=watch,
         loggers=begun.loggers,
     )
-    if connected().is_first:
-        finish_training(begun, result, predicted)
+    if connected().is_first and not result.interrupted:
+        # Should what follows fail, it can be done again without the training.
+        runs.write_provenance(begun.folder, begun.record | {_TRAINED: asdict(result)})
     return result
+
+
+@contextmanager
+def failure_noted(begun: Begun) -> Iterator[None]:
+    """Note an error in the run folder, and say it in one line; the run can be resumed or begun anew.
+
+    Raises:
+        RunError: in place of an error that is none of ours.
+    """
+    try:
+        yield
+    except (InterruptedRunError, Interrupted):
+        raise
+    except Exception as error:
+        if connected().is_first:
+            runs.note_failure(begun.folder, error)
+        if isinstance(error, HitlensError) or connected().n_processes > 1:
+            raise
+        raise RunError(
+            f"The training in {begun.folder} failed: {one_line(error)} {begun.folder / runs.LOG} says where. "
+            "--resume goes on after the last complete epoch, --force starts over."
+        ) from error
 
 
 def begin_training(
@@ -156,6 +214,7 @@ def begin_training(
     processes = connected()
     if processes.is_first:
         runs.check_run(folder, resume=resume, force=force)
+    check_accelerator(config.train)
     started = time.perf_counter()
     if prepared is None:
         prepared = prepare(config)
@@ -180,6 +239,8 @@ def begin_training(
         _same_data(earlier, record)
         record["started"] = earlier["started"]
         record |= {name: earlier[name] for name in (READINGS,) if name in earlier}
+        if earlier.get("settings", {}).get("train.epochs") == config.train.epochs and _TRAINED in earlier:
+            record[_TRAINED] = earlier[_TRAINED]
     known = earlier.get("tracking", {})
     loggers = _make_loggers(config, folder, record, known)
     if loggers or known:
@@ -192,7 +253,8 @@ def begin_training(
         with written_whole(folder / runs.DETECTOR) as partial:
             partial.write_text(prepared.detector.yaml, encoding="utf-8")
     before = earlier.get("seconds", 0.0)
-    return Begun(config, folder, prepared, data, module, record, resume, before, started, loggers)
+    trained = TrainingResult(**record[_TRAINED]) if _TRAINED in record else None
+    return Begun(config, folder, prepared, data, module, record, resume, before, started, loggers, trained)
 
 
 def finish_training(begun: Begun, result: TrainingResult, predicted: Sequence[str] = PREDICTED) -> None:
@@ -217,7 +279,9 @@ def finish_training(begun: Begun, result: TrainingResult, predicted: Sequence[st
     seconds = begun.seconds_before + time.perf_counter() - begun.started
     last = _last_record(result, begun.module) | {"seconds": round(seconds, 1)}
     written = {runs.WRITTEN: written_checksums(begun.folder)}
-    runs.write_provenance(begun.folder, begun.record | last | written)
+    record = {name: value for name, value in begun.record.items() if name != _TRAINED}
+    runs.write_provenance(begun.folder, record | last | written)
+    remove(begun.folder / runs.LOG)
     set_outdated_aside(begun.folder)
     best = (result.best_epoch, result.best_score, result.monitor)
     finish_loggers(

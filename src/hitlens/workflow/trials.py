@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import math
@@ -24,6 +23,7 @@ from hitlens.evaluate.documents import read_document, write_document
 from hitlens.evaluate.results import TaskResult
 from hitlens.evaluate.study import VariantResult, evaluate_variants
 from hitlens.io.atomic import remove, written_whole
+from hitlens.io.ownership import locked
 from hitlens.tune.config import SearchConfig
 from hitlens.tune.results import Objective, Stage, TrialResult, TrialState, Value
 from hitlens.tune.search import Place, TrialWatch
@@ -445,7 +445,7 @@ def _alone(path: Path) -> Iterator[None]:
     """Wait until no other process works on a trial; the system ends the wait when that one dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        locked(file.fileno())
         yield
         remove(path)  # who still waits for it finds the trial's record
 

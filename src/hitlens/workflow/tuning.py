@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 import json
 import logging
-import os
-import platform
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from tqdm import tqdm
 
@@ -23,12 +19,13 @@ from hitlens.datasets.splits import NAMES
 from hitlens.detectors import get_detector, is_description
 from hitlens.errors import ConfigError, RunError
 from hitlens.io.atomic import remove, written_whole
+from hitlens.io.ownership import owned
 from hitlens.train.scores import monitored
 from hitlens.tune.results import Objective, Stage, TrialResult, Value
 from hitlens.tune.search import Asked, Place, Search, import_optuna, masked
 from hitlens.tune.selection import candidates
 from hitlens.workflow import runs
-from hitlens.workflow.folders import check_folder, check_same_settings
+from hitlens.workflow.folders import check_folder, check_same_settings, clear_folder
 from hitlens.workflow.pool import Pool, SerialPool, open_pool
 from hitlens.workflow.preparing import Prepared, prepare
 from hitlens.workflow.run_events import read_run_config
@@ -57,8 +54,8 @@ from hitlens.workflow.tune_results import (
 
 log = logging.getLogger(__name__)
 
-#: Held by the process that leads a search.
-LOCK = "search.lock"
+#: Left by searches that version 0.1.0 began.
+_OLD_LOCK = "search.lock"
 
 #: What a resumed search may change: names, places of files, and how far it goes.
 _FREE = (
@@ -108,18 +105,19 @@ def tune(
     folder = Path(folder)
     import_optuna()
     check_search(config)
-    # Where a search died in its first moments, no more is there than the lock and its beginning.
-    check_folder(folder, "search", SETTINGS, resume=resume, force=force, harmless=(LOCK, BEGUN))
-    with open_pool(cluster, workers=workers, shared=folder) as pool, _leading(folder):
-        try:
-            begun = _open_search(config, folder, resume=resume, keep=isinstance(pool, SerialPool))
-            leader = _Leader(config, folder, begun["study"], pool, progress=progress)
-            importances = leader.search()
-            leader.repeat()
-            leader.train_longer()
-            return write_search(folder, importances)
-        finally:
-            forget_events()
+    with owned(folder, is_folder=True):
+        # Where a search died in its first moments, no more is there than its beginning.
+        check_folder(folder, "search", SETTINGS, resume=resume, force=force, harmless=(_OLD_LOCK, BEGUN))
+        with open_pool(cluster, workers=workers, shared=folder) as pool:
+            try:
+                begun = _open_search(config, folder, resume=resume, keep=isinstance(pool, SerialPool))
+                leader = _Leader(config, folder, begun["study"], pool, progress=progress)
+                importances = leader.search()
+                leader.repeat()
+                leader.train_longer()
+                return write_search(folder, importances)
+            finally:
+                forget_events()
 
 
 def check_search(config: TuneConfig) -> None:
@@ -147,29 +145,6 @@ def _heads(config: TuneConfig) -> tuple[Any, ...]:
     return detector.heads(detector.task(config.base.task))
 
 
-@contextmanager
-def _leading(folder: Path) -> Iterator[None]:
-    """Lead a search: one process at a time; the system ends it when the process dies."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(
-                f"Another process leads the search in {folder}: {_read_lock(file)}. Wait until it is done, "
-                "or end it and use --resume."
-            ) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {platform.node()}")
-        file.flush()
-        yield
-
-
-def _read_lock(file: IO[str]) -> str:
-    file.seek(0)
-    return file.read() or "one that has just begun"
-
-
 def _open_search(config: TuneConfig, folder: Path, *, resume: bool, keep: bool) -> dict[str, Any]:
     """Begin a search or check that it goes on as it began; return what is recorded of its beginning.
 
@@ -184,9 +159,7 @@ def _open_search(config: TuneConfig, folder: Path, *, resume: bool, keep: bool) 
         _same_search(folder, config, begun)
     else:
         prepared = prepare(config.base)
-        for entry in folder.iterdir():
-            if entry.name != LOCK:
-                remove(entry)
+        clear_folder(folder)
         begun = _beginning(prepared)
         if keep:
             keep_events(prepared)
