@@ -148,19 +148,6 @@ def reason_of(error: BaseException) -> str:
     return f"{name}: {words.strip(_QUOTES)}" if isinstance(error, LookupError) else words
 
 
-def one_line(error: BaseException) -> str:
-    r"""Say an error of a library in one line, ending with a full stop.
-
-    Examples:
-        >>> one_line(ValueError("no such thing\nin there"))
-        'ValueError: no such thing.'
-        >>> one_line(MemoryError())
-        'MemoryError.'
-    """
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}{': ' + lines[0][:300] if lines else ''}".rstrip(".:") + "."
-
-
 def choose_from(name: str, choices: Iterable[str]) -> str:
     """Say which names exist, the nearest first; the second half of a "no such X" message.
 

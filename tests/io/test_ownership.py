@@ -1,4 +1,4 @@
-"""One owner at a time: a second command is refused with who works on it, and the dead leave nothing behind."""
+"""One owner at a time: a second command is refused with who works on it, the dead leave nothing."""
 
 from __future__ import annotations
 
@@ -158,6 +158,7 @@ def test_leftovers_of_other_machines_go_after_a_day(tmp_path: Path) -> None:
     os.utime(path, (before, before))
     assert is_abandoned(path)
     (tmp_path / ".out.h5.parts-x3_k2abq").mkdir()  # of version 0.1.0
+    os.utime(tmp_path / ".out.h5.parts-x3_k2abq", (before, before))
     (tmp_path / ".out.h5.mine").touch()
     remove_leftovers(tmp_path / "out.h5")
     assert [path.name for path in tmp_path.iterdir()] == [".out.h5.mine"]

@@ -36,7 +36,7 @@ QUICK: dict[str, Any] = {
 }
 
 
-class Stopped(Exception):
+class Stopped(BaseException):
     pass
 
 

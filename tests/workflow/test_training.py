@@ -266,7 +266,7 @@ def test_force_throws_the_old_run_away_only_when_the_new_one_can_start(
 def interrupted(config: RunConfig, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave what a run holds that was killed when its training was done and its model not yet written."""
 
-    class Killed(Exception):
+    class Killed(BaseException):
         pass
 
     def kill(*args: object) -> None:

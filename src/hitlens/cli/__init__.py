@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -26,7 +26,7 @@ from hitlens.cli.runs import runs
 from hitlens.cli.simulate import simulate
 from hitlens.cli.train import train
 from hitlens.cli.tune import tune
-from hitlens.errors import HitlensError
+from hitlens.errors import HitlensError, InterruptedRunError, OutputError, reason_of
 from hitlens.io.names import expanded
 
 __all__ = ["app", "main"]
@@ -84,20 +84,35 @@ def common_options(
 
 
 def main() -> None:
-    """Run a command; an error made by the user is one red message and exit status 2."""
+    """Run a command; an error is one red message and an exit status.
+
+    2 where the user can mend it, 130 after Ctrl-C, 1 where nothing can be written or hitlens is at fault.
+    """
     try:
         app()
     except HitlensError as error:
-        typer.secho(f"Error: {error}", fg=typer.colors.RED, err=True)
-        sys.exit(2)
+        _end(str(error), 130 if isinstance(error, InterruptedRunError) else 1 if _is_of_disk(error) else 2)
     except BrokenPipeError:  # nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except OSError as error:
-        if error.errno is None:
+    except Exception as error:
+        if _is_of_disk(error):
+            _end("No space is left on the disk. Make room, and repeat the command.", 1)
+        if isinstance(error, OSError) and error.errno is not None:
+            names = " and ".join(f"'{name}'" for name in (error.filename, error.filename2) if name)
+            where = f" ({names})" if names else ""
+            _end(f"the system refused to go on: {os.strerror(error.errno)}{where}.", 2)
+        if logging.getLogger().isEnabledFor(logging.DEBUG):
             raise
-        names = " and ".join(f"'{name}'" for name in (error.filename, error.filename2) if name)
-        where = f" ({names})" if names else ""
-        text = f"Error: the system refused to go on: {os.strerror(error.errno)}{where}."
-        typer.secho(text, fg=typer.colors.RED, err=True)
-        sys.exit(2)
+        _end(f"{type(error).__name__}: {reason_of(error)}. With -vv before the command it shows where.", 1)
+
+
+def _is_of_disk(error: Exception) -> bool:
+    from hitlens.io.atomic import has_no_room
+
+    return isinstance(error, OutputError) or has_no_room(error)
+
+
+def _end(message: str, status: int) -> NoReturn:
+    typer.secho(f"Error: {message}", fg=typer.colors.RED, err=True)
+    sys.exit(status)

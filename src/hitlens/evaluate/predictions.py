@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -366,8 +366,10 @@ def _read_parquet(path: Path) -> tuple[str, pl.DataFrame]:
 def _write_hdf5(table: pl.DataFrame, header: str, path: Path) -> None:
     import h5py
 
-    with h5py.File(path, "w", libver=("v110", "v110")) as file:
-        group = file.create_group(_NAME)
+    from hitlens.io.hdf5_output import Hdf5Output
+
+    with closing(Hdf5Output(path, libver=("v110", "v110"))) as output:
+        group = output.file.create_group(_NAME)
         group.attrs["hitlens"] = header
         for name, array in _arrays(table).items():
             dtype = h5py.string_dtype() if array.dtype == object else array.dtype

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import re
 import shutil
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +15,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from hitlens.errors import DataError
+from hitlens.errors import DataError, OutputError
 
 
 class Closable(Protocol):
@@ -32,11 +34,14 @@ _HOST = re.sub(r"[^A-Za-z0-9.]", "_", platform.node())[:40]
 
 #: Temporary names: what is written, the machine and the process; version 0.1.0 named no machine.
 _TEMPORARY = re.compile(
-    r"\.(?P<of>.+)\.(?:(?:partial|parts)-(?:(?P<host>[A-Za-z0-9._]*)-)?(?P<pid>\d+)|parts-\w+)"
+    r"\.(?P<of>.+)\.(?:(?:partial|parts)-(?:(?P<host>[A-Za-z0-9._]*)-)?(?P<pid>\d+)|(?:partial|parts)-\w+)"
 )
+
+_NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded|os error (28|122)\b")
 
 #: Seconds after which what a process of another machine has left is taken to be abandoned.
 _A_DAY = 86_400
+_A_MINUTE = 60
 
 
 def temporary_name(path: Path, kind: str = "partial") -> Path:
@@ -57,12 +62,13 @@ def temporary_name(path: Path, kind: str = "partial") -> Path:
 def temporary_folder(path: Path) -> Iterator[Path]:
     """Give a folder beside ``path`` for what it is made of; it is gone at the end, whatever happens."""
     folder = temporary_name(path.absolute(), "parts")
-    remove(folder)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        remove(folder)
+    with _plain_errors(path, folder):
+        try:
+            remove(folder)
+            folder.mkdir(parents=True)
+            yield folder
+        finally:
+            remove(folder)
 
 
 def is_temporary(name: str, of: str = "") -> bool:
@@ -85,14 +91,11 @@ def is_abandoned(path: Path) -> bool:
     match = _TEMPORARY.fullmatch(path.name)
     if match is None:
         return False
-    if match["pid"] is None:  # version 0.1.0 drew the names of folders
-        return True
+    if match["pid"] is None:  # a drawn name, of version 0.1.0 or of a file that lives for a moment
+        return _age(path) > _A_MINUTE
     if match["host"] in (None, _HOST) and sys.platform != "win32":
         return not _is_alive(int(match["pid"]))
-    try:
-        return time.time() - path.stat().st_mtime > _A_DAY
-    except FileNotFoundError:
-        return True
+    return _age(path) > _A_DAY
 
 
 def remove_leftovers(output: Path) -> None:
@@ -115,6 +118,13 @@ def _entries(folder: Path) -> list[Path]:
         return list(folder.iterdir())
     except OSError:  # no folder, or none that may be read
         return []
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _is_alive(pid: int) -> bool:
@@ -153,14 +163,64 @@ def written_whole(path: Path | str) -> Iterator[Path]:
         'all of it'
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = temporary_name(path)
+    with _plain_errors(path, partial):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            remove(partial)
+            partial.touch()
+            mode = stat.S_IMODE(partial.stat().st_mode)
+            partial.unlink()
+            yield partial
+            if partial.is_file() and stat.S_IMODE(partial.stat().st_mode) != mode:
+                partial.chmod(mode)  # some libraries write for the owner alone
+            partial.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                remove(partial)
+            raise
+
+
+@contextmanager
+def _plain_errors(path: Path, partial: Path) -> Iterator[None]:
+    """Say in a sentence that something cannot be written; other errors stay what they are.
+
+    Raises:
+        OutputError: there is no room, or nothing may be written there.
+    """
     try:
-        yield partial
-        partial.replace(path)
-    except BaseException:
-        remove(partial)
+        yield
+    except Exception as error:
+        if has_no_room(error):
+            raise OutputError(
+                f"{path} cannot be written: no space is left in {path.parent}. Nothing of it is kept; make "
+                "room, and repeat the command."
+            ) from error
+        if isinstance(error, OSError) and isinstance(error.filename, str):
+            named = Path(error.filename)
+            if named in (path, *path.parents) or partial in (named, *named.parents):
+                raise OutputError(
+                    f"{path} cannot be written: {error.strerror}. Choose another place."
+                ) from error
         raise
+
+
+def has_no_room(error: BaseException) -> bool:
+    """Whether an error, or what led to it, is that of a full disk or an exhausted quota.
+
+    Examples:
+        >>> has_no_room(OSError(errno.ENOSPC, "No space left on device")), has_no_room(ValueError("no"))
+        (True, False)
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        # Libraries in Rust and C++ pass on its text alone.
+        if _NO_ROOM.search(str(cause)):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 class PendingFile(Generic[File]):
@@ -237,18 +297,18 @@ def files_written_whole(folder: Path | str, outdated: Iterable[Path] = ()) -> It
         ['1.txt']
     """
     folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
     partial = temporary_name(folder.absolute())
-    remove(partial)
-    partial.mkdir()
-    try:
-        yield partial
-        for path in outdated:
-            remove(path)
-        if folder.exists():
-            for path in partial.iterdir():
-                path.replace(folder / path.name)
-        else:
-            partial.replace(folder)
-    finally:
-        remove(partial)
+    with _plain_errors(folder, partial):
+        try:
+            remove(partial)
+            partial.mkdir(parents=True)
+            yield partial
+            for path in outdated:
+                remove(path)
+            if folder.exists():
+                for path in partial.iterdir():
+                    path.replace(folder / path.name)
+            else:
+                partial.replace(folder)
+        finally:
+            remove(partial)

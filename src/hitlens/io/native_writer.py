@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +18,8 @@ from scipy import sparse
 
 from hitlens.errors import DataError
 from hitlens.events import Events, Images, concat
-from hitlens.io.atomic import remove, temporary_name
+from hitlens.io.atomic import written_whole
+from hitlens.io.hdf5_output import Hdf5Output
 from hitlens.io.native_checksum import seal
 from hitlens.io.native_format import BATCH, CHUNK_BYTES, FORMAT, SPARSE_CHUNK, VERSION, ColumnInfo
 
@@ -56,8 +57,8 @@ class NativeWriter:
         self.detector = detector
         self._provenance = json.dumps(dict(provenance or {}), sort_keys=True, default=str)
         self._columns = dict(columns or {})
-        self._partial = temporary_name(self.path)
-        self._file: h5py.File | None = None
+        self._stack = ExitStack()
+        self._output: Hdf5Output | None = None
         self._views: dict[str, _DenseView | _SparseView] = {}
         self._truth: dict[str, _Column] = {}
         self._pending: list[Events] = []
@@ -65,22 +66,21 @@ class NativeWriter:
         self._n_written = 0
 
     def __enter__(self) -> NativeWriter:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._stack.enter_context(written_whole(self.path))
         # From HDF5 1.10 on all metadata carry checksums; older versions of the format have none.
-        self._file = h5py.File(self._partial, "w", libver=("v110", "v110"))
+        opened = Hdf5Output(partial, libver=("v110", "v110"))
+        self._output = self._stack.enter_context(closing(opened))
         return self
 
     def __exit__(self, *exc: object) -> None:
-        try:
-            if exc[0] is None:
-                with _one_blosc_thread():
-                    self._finish()
-                self._partial.replace(self.path)
-        finally:
-            if self._file is not None:
-                self._file.close()
-                self._file = None
-            remove(self._partial)
+        output, self._output = self._output, None
+        with self._stack:
+            if isinstance(exc[1], BaseException):
+                raise exc[1]
+            if output is None or not self._truth:
+                raise DataError(f"Nothing to write to '{self.path}': there were no events.")
+            with _one_blosc_thread():
+                self._finish(output)
 
     def write(self, events: Events) -> None:
         """Append events.
@@ -89,17 +89,18 @@ class NativeWriter:
             DataError: another detector, other views or columns than the first block's, or a column type
                 that the format does not know.
         """
-        if self._file is None:
+        if self._output is None:
             raise DataError("A NativeWriter must be used in a 'with' block.")
         if events.detector != self.detector:
             raise DataError(f"Events of '{events.detector}' cannot go to a file of '{self.detector}'.")
         if not self._truth:
-            self._prepare(self._file, events)
+            self._prepare(self._output.file, events)
         self._check_alike(events)
         self._pending.append(events)
         self._n_pending += len(events)
         if self._n_pending >= BATCH:
             self._flush_batches()
+            self._output.check()
 
     def _prepare(self, root: h5py.File, events: Events) -> None:
         images, truth = root.create_group("images"), root.create_group("truth")
@@ -140,20 +141,18 @@ class NativeWriter:
                 column.append(events.truth[name])
         self._n_written += len(events)
 
-    def _finish(self) -> None:
-        if self._file is None or not self._truth:
-            raise DataError(f"Nothing to write to '{self.path}': there were no events.")
+    def _finish(self, output: Hdf5Output) -> None:
         for events in self._pending:
             self._append(events)
         for store in (*self._views.values(), *self._truth.values()):
             store.finish()
-        self._file["provenance"] = self._provenance
+        output.file["provenance"] = self._provenance
         attributes = {"detector": self.detector, "n_events": self._n_written}
         for name, value in {"format": FORMAT, "format_version": VERSION, **attributes}.items():
-            self._file.attrs[name] = value
-        seal(self._file)
-        self._file.close()
-        self._file = None
+            output.file.attrs[name] = value
+        seal(output.file)
+        output.file.flush()  # compresses what waits
+        output.check()
 
 
 class _Appender:

@@ -6,9 +6,11 @@ lies.
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +38,11 @@ class WholeFiles(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
         """Write a checkpoint in one piece."""
+        # By way of memory: where the disk is full, what torch itself says is a riddle.
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
         with written_whole(path) as partial:
-            torch.save(checkpoint, partial)
+            partial.write_bytes(content.getbuffer())
 
 
 class EpochCheckpoints(Checkpoint):
@@ -190,6 +195,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         RunError: it is damaged, or not there.
     """
     try:
+        with zipfile.ZipFile(path) as archive:  # torch itself looks at no checksum
+            damaged = archive.testzip()
+        if damaged:
+            raise zipfile.BadZipFile(damaged)
         content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
         content["global_step"], content["epoch"], content["state_dict"]
     except Exception as error:  # what torch raises depends on where a file was cut or changed

@@ -120,7 +120,7 @@ def evaluate_run(
 
 def _check_status(folder: Path, provenance: dict[str, Any], interrupted: bool) -> None:
     status = provenance.get("status")
-    if status == "running":
+    if status in ("running", "failed"):
         raise RunError(f"The run in {folder} is not finished. Continue it: hitlens train ... --resume.")
     if status == "interrupted" and not interrupted:
         raise RunError(

@@ -8,8 +8,8 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from hitlens.errors import ConfigError, RunError
-from hitlens.io.outputs import check_output
 from hitlens.io.atomic import is_abandoned, is_temporary, remove
+from hitlens.io.outputs import check_output
 from hitlens.io.ownership import LOCK
 from hitlens.settings import flattened
 

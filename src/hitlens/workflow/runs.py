@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hitlens.errors import HitlensError, NotFoundError, RunError
-from hitlens.io.atomic import remove, written_whole
+from hitlens.io.atomic import written_whole
 from hitlens.workflow.folders import check_folder, clear_folder
 
 #: Libraries whose versions decide a result.

@@ -23,7 +23,7 @@ from hitlens.datasets.splits import NAMES
 from hitlens.datasets.streaming import StreamedData
 from hitlens.detector import Detector
 from hitlens.detectors import is_description
-from hitlens.errors import ConfigError, HitlensError, InterruptedRunError, RunError, one_line
+from hitlens.errors import ConfigError, HitlensError, InterruptedRunError, RunError, reason_of
 from hitlens.io.atomic import remove, written_whole
 from hitlens.io.ownership import owned
 from hitlens.models.trained import ModelCard, TrainedModel, save_model
@@ -196,8 +196,9 @@ def failure_noted(begun: Begun) -> Iterator[None]:
         if isinstance(error, HitlensError) or connected().n_processes > 1:
             raise
         raise RunError(
-            f"The training in {begun.folder} failed: {one_line(error)} {begun.folder / runs.LOG} says where. "
-            "--resume goes on after the last complete epoch, --force starts over."
+            f"The training in {begun.folder} failed ({type(error).__name__}: {reason_of(error)}). "
+            f"{begun.folder / runs.LOG} says where. --resume goes on after the last complete epoch, --force "
+            "starts over."
         ) from error
 
 
@@ -237,10 +238,7 @@ def begin_training(
         _same_settings(folder, config)
         _same_detector(folder, prepared.detector)
         _same_data(earlier, record)
-        record["started"] = earlier["started"]
-        record |= {name: earlier[name] for name in (READINGS,) if name in earlier}
-        if earlier.get("settings", {}).get("train.epochs") == config.train.epochs and _TRAINED in earlier:
-            record[_TRAINED] = earlier[_TRAINED]
+        record |= _kept(earlier, config)
     known = earlier.get("tracking", {})
     loggers = _make_loggers(config, folder, record, known)
     if loggers or known:
@@ -287,6 +285,13 @@ def finish_training(begun: Begun, result: TrainingResult, predicted: Sequence[st
     finish_loggers(
         begun.loggers, begun.folder / runs.HISTORY, Summary(last["status"], *best, begun.folder / runs.MODEL)
     )
+
+
+def _kept(earlier: dict[str, Any], config: RunConfig) -> dict[str, Any]:
+    """What a resumed run keeps of its record; that it is trained, unless more epochs are asked for."""
+    same_epochs = earlier.get("settings", {}).get("train.epochs") == config.train.epochs
+    names = ("started", READINGS, *((_TRAINED,) if same_epochs else ()))
+    return {name: earlier[name] for name in names if name in earlier}
 
 
 def _make_loggers(

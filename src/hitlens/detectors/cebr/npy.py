@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,7 +31,7 @@ from hitlens.detectors.cebr.truth import (
 )
 from hitlens.errors import ConfigError, DataError, FileFormatError, NotFoundError, choose_from
 from hitlens.events import Events
-from hitlens.io.atomic import remove, temporary_name
+from hitlens.io.atomic import files_written_whole
 from hitlens.io.npy import NpyRows
 
 #: Words in the file names, with the shapes an event may have.
@@ -301,36 +302,28 @@ class NpyWriter:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self._partial = temporary_name(self.path)
+        self._stack = ExitStack()
         self._files: dict[str, IO[bytes]] = {}
         self._n_written = 0
 
     def __enter__(self) -> NpyWriter:
         if self.path.exists() and not _is_ours(self.path):
             raise DataError(f"'{self.path}' holds other things than arrays of events. Choose another name.")
-        remove(self._partial)
-        self._partial.mkdir(parents=True)
+        outdated = list(self.path.iterdir()) if self.path.exists() else []
+        partial = self._stack.enter_context(files_written_whole(self.path, outdated))
         for name in ARRAYS:
-            self._files[name] = (self._partial / f"{name}.npy").open("wb")
+            self._files[name] = self._stack.enter_context((partial / f"{name}.npy").open("wb"))
         self._write_headers()
         return self
 
     def __exit__(self, *exc: object) -> None:
-        try:
-            if exc[0] is None and not self._n_written:
+        with self._stack:
+            if isinstance(exc[1], BaseException):
+                raise exc[1]
+            if not self._n_written:
                 raise DataError(f"Nothing to write to '{self.path}': there were no events.")
-            if exc[0] is None:
-                self._write_headers()
-            for file in self._files.values():
-                file.close()
-            if exc[0] is None:
-                remove(self.path)
-                self._partial.replace(self.path)
-        finally:
-            for file in self._files.values():
-                file.close()
+            self._write_headers()
             self._files = {}
-            remove(self._partial)
 
     def write(self, events: Events) -> None:
         """Append events.

@@ -26,6 +26,7 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,7 @@ from hitlens.detectors.dune.partition import read_partition
 from hitlens.detectors.dune.truth import TYPES, columns_of, find_faults, truth_table
 from hitlens.errors import DataError, FileFormatError, NotFoundError
 from hitlens.events import Events
-from hitlens.io.atomic import remove, temporary_name
+from hitlens.io.atomic import files_written_whole
 
 _N_BYTES = len(VIEWS) * SHAPE[0] * SHAPE[1]
 _NAME = re.compile(r"event(\d+)\.gz")
@@ -262,29 +263,26 @@ class CvnWriter:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self._partial = temporary_name(self.path)
+        self._stack = ExitStack()
+        self._partial = self.path
         self._labels: dict[str, list[int]] = {}
 
     def __enter__(self) -> CvnWriter:
         if self.path.exists() and not _is_ours(self.path):
             raise DataError(f"'{self.path}' holds other things than events. Choose another name.")
-        remove(self._partial)
-        self._partial.mkdir(parents=True)
+        outdated = list(self.path.iterdir()) if self.path.exists() else []
+        self._partial = self._stack.enter_context(files_written_whole(self.path, outdated))
         self._labels = {}
         return self
 
     def __exit__(self, *exc: object) -> None:
-        try:
-            if exc[0] is not None:
-                return
+        with self._stack:
+            if isinstance(exc[1], BaseException):
+                raise exc[1]
             if not self._labels:
                 raise DataError(f"Nothing to write to '{self.path}': there were no events.")
             partition = self._partial / f"partition_{self.path.name}.p"
             partition.write_bytes(pickle.dumps(self._labels, protocol=2))
-            remove(self.path)
-            self._partial.replace(self.path)
-        finally:
-            remove(self._partial)
 
     def write(self, events: Events) -> None:
         """Append events.

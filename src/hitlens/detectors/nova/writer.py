@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from hitlens.detectors.nova.members import (
 from hitlens.errors import DataError, choose_from
 from hitlens.events import Events, Images
 from hitlens.io.atomic import PendingFile
+from hitlens.io.hdf5_output import Hdf5Output
 
 #: Events a chunk of pixels, 0.25 MB: reading event by event, as notebooks do, finds them in h5py's cache.
 CHUNK = 16
@@ -41,12 +41,10 @@ class NovaFileWriter:
     """
 
     def __init__(self, path: Path | str) -> None:
-        self._pending: PendingFile[h5py.File] = PendingFile(
-            path, lambda partial: h5py.File(partial, "w"), "NovaFileWriter"
-        )
+        self._pending: PendingFile[Hdf5Output] = PendingFile(path, Hdf5Output, "NovaFileWriter")
 
     def __enter__(self) -> NovaFileWriter:
-        file = self._pending.open()
+        file = self._pending.open().file
         file.create_dataset(
             PIXELS, shape=(0, N_VALUES), maxshape=(None, N_VALUES), chunks=(CHUNK, N_VALUES), dtype="uint8"
         )
@@ -66,7 +64,7 @@ class NovaFileWriter:
         Raises:
             DataError: events that this layout cannot hold.
         """
-        file = self._pending.file
+        file = self._pending.file.file
         views = [_view(events, name) for name in VIEW_NAMES]
         columns = {member.name: _column(events.truth, member) for member in MEMBERS}
         first, end = self._pending.n_events, self._pending.n_events + len(events)
@@ -79,6 +77,7 @@ class NovaFileWriter:
             stop = min(start + _STRETCH, len(events))
             rows = np.concatenate([_dense(view, start, stop) for view in views], axis=1)
             file[PIXELS][first + start : first + stop] = rows
+        self._pending.file.check()
         self._pending.n_events = end
 
 
