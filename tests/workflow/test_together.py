@@ -183,7 +183,7 @@ def test_an_error_stays_with_its_job(config: RunConfig, tmp_path: Path) -> None:
     assert isinstance(taken, RunError) and "not a run of hitlens" in str(taken)
     assert isinstance(wrong_one, ConfigError) and "hidden" in str(wrong_one)
     assert isinstance(diverged, RunError) and "diverged" in str(diverged)
-    assert runs.read_provenance(tmp_path / "diverged")["status"] == "running"
+    assert runs.read_provenance(tmp_path / "diverged")["status"] == "failed"
 
 
 def test_a_watch_sees_its_own_epochs_and_a_resumed_job_goes_on(config: RunConfig, tmp_path: Path) -> None:
