@@ -25,6 +25,7 @@ from hitlens.errors import ConfigError, RunError
 from hitlens.evaluate.predictions import read_predictions
 from hitlens.events import Events
 from hitlens.io.native_writer import NativeWriter
+from hitlens.io.ownership import owned
 from hitlens.tune.results import TuneResults, read_tuning
 from hitlens.tune.selection import ranking
 from hitlens.workflow import runs, trials, tuning
@@ -103,7 +104,7 @@ def test_a_search_is_a_folder_of_runs_with_a_page(folder: Path) -> None:
     names = {path.name for path in folder.iterdir()}
     assert names == {
         *("tune.yaml", "tune.json", "tune.html", "trials.csv"),
-        *("trials", "best", "begun.json", "trials.journal", "search.lock"),
+        *("trials", "best", "begun.json", "trials.journal"),
     }
     for run in [*(one for one in (folder / "trials").iterdir() if one.is_dir()), folder / "best"]:
         assert runs.is_finished(run)
@@ -290,17 +291,8 @@ def test_another_version_is_told_and_unreadable_settings_name_it(
 
 
 def test_only_one_process_leads_a_search(config: TuneConfig, folder: Path) -> None:
-    with tuning._leading(folder):
-        script = (
-            "import sys\nfrom pathlib import Path\nfrom hitlens.workflow.tuning import _leading\n"
-            "with _leading(Path(sys.argv[1])): pass"
-        )
-        other = subprocess.run(
-            [sys.executable, "-c", script, str(folder)], capture_output=True, text=True, check=False
-        )
-        assert f"process {os.getpid()} on " in other.stderr.splitlines()[-1]
-        with pytest.raises(RunError, match=f"Another process leads .* process {os.getpid()} on"):
-            tune(config, folder, resume=True, progress=False)
+    with owned(folder, is_folder=True), pytest.raises(RunError, match=f"in use: process {os.getpid()} on"):
+        tune(config, folder, resume=True, progress=False)
 
 
 def test_folders_of_others_are_not_touched(config: TuneConfig, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def _problem(content: bytes, start: int, *, is_whole: bool) -> str:
     (n_bytes,) = struct.unpack_from("<Q", content, start + 8)
     end = start + n_bytes
     if n_bytes < _HEADER_BYTES or end > len(content):
-        return "a collection that is cut short or damaged" if is_whole else ""
+        return "a collection of impossible size, so it is cut short or damaged" if is_whole else ""
     at = start + _HEADER_BYTES
     while at + _HEADER_BYTES <= end:
         index, _, _, size = struct.unpack_from("<HHIQ", content, at)
