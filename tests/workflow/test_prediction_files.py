@@ -305,3 +305,18 @@ def test_the_model_is_read_once_a_process(folder: Path, files: list[Path], tmp_p
         patch.setattr(prediction_files, "open_model", counted)
         predict_to_file(folder / "model.safetensors", files, tmp_path / "out.parquet", part_events=PART)
     assert len(opened) == 2  # by the command, and for its parts
+
+
+def test_events_that_share_a_key_are_told(
+    tmp_path: Path, make_cebr: Callable[..., Events], caplog: pytest.LogCaptureFixture
+) -> None:
+    events = make_cebr(6)
+    merged = events.truth.with_columns(event=pl.Series([0, 1, 2, 0, 1, 3]))
+    for name in ("once", "twice"):
+        truth = events.truth if name == "once" else merged
+        write(tmp_path / f"{name}.h5", Events(events.images, truth, "cebr"))
+    model = save(tmp_path / "model.safetensors", 1)
+    assert predict_to_file(model, [tmp_path / "once.h5"], tmp_path / "once.parquet").odd == ()
+    (message,) = predict_to_file(model, [tmp_path / "twice.h5"], tmp_path / "twice.parquet").odd
+    assert "4 predicted events share their key (file, event) with another" in message
+    assert message in caplog.text

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +73,15 @@ class Columns(Protocol):
 
     def __enter__(self) -> Columns: ...
     def __exit__(self, *exc: object) -> None: ...
+
+
+@runtime_checkable
+class MissingColumns(Protocol):
+    """Columns that know of missing values, which arrays of whole numbers or of true and false cannot hold."""
+
+    def whole_or_missing(self, name: str, start: int, stop: int) -> pl.Series | None:
+        """Return rows of whole numbers, or of true and false, with nulls; None of other types."""
+        ...
 
 
 def kind_of(path: Path) -> str | None:
@@ -309,6 +318,13 @@ class _TableColumns:
                 return np.array(rows.fill_null("").to_list(), dtype=np.str_)
             return rows.to_numpy()
 
+    def whole_or_missing(self, name: str, start: int, stop: int) -> pl.Series | None:
+        import polars as pl
+
+        with damage_as_format_error(self._path):
+            rows = self._table.slice(start, stop - start).select(self._found[name]).collect().to_series()
+        return rows if rows.dtype.is_integer() or rows.dtype == pl.Boolean else None
+
     def __enter__(self) -> _TableColumns:
         return self
 
@@ -332,7 +348,7 @@ def _csv(path: Path) -> pl.LazyFrame:
     separator = max(";\t,", key=lambda one: first.count(one.encode()))
     # Where a semicolon separates, the comma is often the decimal point.
     comma = separator == ";" and re.search(rb"\d,\d", head[-1]) is not None
-    return pl.read_csv(
+    table = pl.read_csv(
         path,
         separator=separator,
         decimal_comma=comma,
@@ -340,7 +356,9 @@ def _csv(path: Path) -> pl.LazyFrame:
         infer_schema_length=None,
         null_values=["", "NA", "null"],
         glob=False,
-    ).lazy()
+    )
+    # Whole numbers beyond int64: what has a sign as well is beyond uint64 too, and refused.
+    return table.with_columns(pl.col(pl.Int128).cast(pl.UInt64)).lazy()
 
 
 def _record_fields(column: str, dtype: pl.DataType) -> dict[str, pl.Expr]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hitlens.errors import FileFormatError, NotFoundError
-from hitlens.io.columns import Column, Columns, open_columns
+from hitlens.io.columns import Column, Columns, MissingColumns, open_columns
 from hitlens.io.guard import damage_as_format_error
 from hitlens.io.names import has_ending
+
+if TYPE_CHECKING:
+    import polars as pl
 
 #: Endings of the files that hold a picture.
 IMAGE_ENDINGS = (".png", ".tif", ".tiff", ".npy")
@@ -91,6 +94,12 @@ class ImageFolder:
         if name in self._pictures:
             return self._images(self._pictures[name][start:stop])
         return self._columns[name][start:stop] if self._table is None else self._table.read(name, start, stop)
+
+    def whole_or_missing(self, name: str, start: int, stop: int) -> pl.Series | None:
+        """Return whole numbers of the table with those that are missing."""
+        if isinstance(self._table, MissingColumns) and name not in self._pictures:
+            return self._table.whole_or_missing(name, start, stop)
+        return None
 
     def _images(self, names: Sequence[str]) -> NDArray[Any]:
         inside = self._folder.resolve()

@@ -280,9 +280,26 @@ def _join(parts: Parts, model: TrainedModel, model_path: Path, output: Path) -> 
     if skipped:
         log.warning("%d bad events skipped", len(skipped))
     odd = tuple(message for record in parts.records for message in record.odd)
+    odd += _shared_keys(parts.files, model.detector.key)
     n_events = sum(record.n_events for record in parts.records)
     n_unanswered = sum(record.n_unanswered for record in parts.records)
     return PredictedFile(output, n_events, model.card.task, skipped, odd, n_unanswered)
+
+
+def _shared_keys(tables: Sequence[Path], key: tuple[str, ...]) -> tuple[str, ...]:
+    """Say how many predicted events have a key that another has too."""
+    if not tables:
+        return ()
+    scanned = [pl.scan_parquet(table, glob=False).select(key) for table in tables]
+    n_shared = int(pl.concat(scanned, how="vertical_relaxed").collect().is_duplicated().sum())
+    if not n_shared:
+        return ()
+    message = (
+        f"{n_shared:,} predicted events share their key ({', '.join(key)}) with another: they cannot be "
+        "joined to anything by it. Rows are in the order of the files."
+    )
+    log.warning("%s", message)
+    return (message,)
 
 
 def _settings(

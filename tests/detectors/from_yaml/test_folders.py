@@ -99,3 +99,27 @@ def test_a_folder_of_arrays(tmp_path: Path) -> None:
     events = read(tmp_path, "{name: f, kind: npy, images: {x: {dense: images}}, truth: {label: labels}}")
     np.testing.assert_array_equal(events.dense("x", (3, 4)), PIXELS)
     assert events.truth["label"].sum() == N // 2
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("labels", "dtype"),
+    [
+        ([2**53 + 1, None, -(2**63)], pl.Int64),
+        ([2**64 - 1, None, 2**63], pl.UInt64),
+        ([True, None, False], pl.Boolean),
+    ],
+)
+def test_missing_whole_numbers_leave_the_others_exact(
+    labels: list[Any], dtype: Any, ending: str, tmp_path: Path
+) -> None:
+    flat = {f"px{number}": PIXELS.reshape(N, -1)[:3, number] for number in range(12)}
+    table = pl.DataFrame({"label": pl.Series(labels, dtype=dtype)} | flat)
+    path = tmp_path / f"flat.{ending}"
+    if ending == "csv":
+        table.write_csv(path)
+    else:
+        table.write_parquet(path)
+    events = read(path, f"{{name: f, kind: {ending}, images: {{x: {{dense: 'px#'}}}}}}")
+    assert events.truth["label"].to_list() == labels
+    assert events.truth.schema["label"] == dtype

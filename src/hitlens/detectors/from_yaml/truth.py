@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hitlens.detectors.from_yaml.places import Place, Places
 from hitlens.detectors.from_yaml.schema import DetectorDescription
 from hitlens.errors import choose_from
-from hitlens.io.columns import Column, Columns, Lists
+from hitlens.io.columns import Column, Columns, Lists, MissingColumns
 
 
 class TruthReader:
@@ -76,8 +76,12 @@ class TruthReader:
             series.append(pl.Series(name, self._column(place, column, start, stop)))
         return pl.DataFrame(series)
 
-    def _column(self, place: Place, column: str, start: int, stop: int) -> NDArray[Any]:
+    def _column(self, place: Place, column: str, start: int, stop: int) -> NDArray[Any] | pl.Series:
         stored, position = _element(column, self._columns)
+        if isinstance(self._columns, MissingColumns):
+            whole = self._columns.whole_or_missing(stored, start, stop)
+            if whole is not None:
+                return whole
         values = self._columns.read(stored, start, stop)
         if position is not None:
             return self._one_of_several(place, column, values, position)
