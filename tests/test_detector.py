@@ -51,3 +51,9 @@ def test_an_optional_class_must_be_one_of_the_classes():
             class_names=("e", "mu"),
             optional_classes=("tau",),
         )
+
+
+@pytest.mark.parametrize("names", [("a", "a"), ("mu", "e", "mu")])
+def test_two_classes_of_one_name_are_refused(names: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match=f"two classes are called '{names[0]}'"):
+        Task(name="t", kind="multiclass", meaning="", target="c", class_names=names)

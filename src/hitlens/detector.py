@@ -218,6 +218,9 @@ class Task(Description):
         missing = [field for field in needed if not getattr(self, field)]
         if missing:
             raise ValueError(f"a {self.kind} task must give {' and '.join(missing)}")
+        twice = [name for name in self.class_names if self.class_names.count(name) > 1]
+        if twice:
+            raise ValueError(f"two classes are called '{twice[0]}'. Rename one")
         unknown = set(self.optional_classes) - set(self.class_names)
         if unknown:
             raise ValueError(f"optional class '{min(unknown)}' is not among the class names")

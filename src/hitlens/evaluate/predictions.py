@@ -16,7 +16,7 @@ from hitlens.datasets.summaries import SEEN
 from hitlens.detector import Task
 from hitlens.errors import DataError, FileFormatError, NotFoundError, choose_from
 from hitlens.evaluate.content import content_sha256
-from hitlens.events import evaluate_condition
+from hitlens.events import evaluate_condition, join_truth
 from hitlens.io.atomic import written_whole
 from hitlens.io.guard import damage_as_format_error
 from hitlens.io.names import has_ending
@@ -224,7 +224,7 @@ def join_predictions(parts: Sequence[Path], like: Predictions, path: Path | str)
     tables = [pl.scan_parquet(part, glob=False) for part in parts] or [like.table.lazy()]
     schemas = [table.collect_schema() for table in tables]
     alike = parts and all(list(schema.items()) == list(schemas[0].items()) for schema in schemas)
-    whole = pl.scan_parquet(list(parts), glob=False) if alike else pl.concat(tables, how="diagonal_relaxed")
+    whole = pl.scan_parquet(list(parts), glob=False) if alike else _joined(tables)
     if not has_ending(path, ".parquet"):
         return write_predictions(like.with_table(whole.collect()), path)
     whole = _plain(whole)
@@ -232,6 +232,11 @@ def join_predictions(parts: Sequence[Path], like: Predictions, path: Path | str)
         header = _header(like, whole)
         whole.sink_parquet(temporary, metadata={"hitlens": header}, maintain_order=True)
     return path
+
+
+def _joined(tables: Sequence[pl.LazyFrame]) -> pl.LazyFrame:
+    """Join tables whose columns differ, in types that hold the values of all."""
+    return join_truth([table.collect() for table in tables]).lazy()
 
 
 def _header(predictions: Predictions, table: pl.LazyFrame) -> str:

@@ -80,7 +80,7 @@ class MissingColumns(Protocol):
     """Columns that know of missing values, which arrays of whole numbers or of true and false cannot hold."""
 
     def whole_or_missing(self, name: str, start: int, stop: int) -> pl.Series | None:
-        """Return rows of whole numbers, or of true and false, with nulls; None of other types."""
+        """Return rows of one value each as they are, nulls and types; None of lists."""
         ...
 
 
@@ -323,7 +323,7 @@ class _TableColumns:
 
         with damage_as_format_error(self._path):
             rows = self._table.slice(start, stop - start).select(self._found[name]).collect().to_series()
-        return rows if rows.dtype.is_integer() or rows.dtype == pl.Boolean else None
+        return None if isinstance(rows.dtype, pl.List | pl.Array) else rows
 
     def __enter__(self) -> _TableColumns:
         return self

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from hitlens.errors import DataError
-from hitlens.events import Events, Images
+from hitlens.events import Events, Images, join_truth
 
 _MOST_OF_32_BITS = np.iinfo(np.int32).max
 #: What an array begins with, bytes; above the 32 MiB up to which memory may come from the common heap.
@@ -172,5 +172,5 @@ def join_blocks(blocks: Iterable[Events]) -> Events:
         truth.append(block.truth)
     if not truth:
         raise DataError("There are no events to join.")
-    table = pl.concat(truth, how="diagonal_relaxed", rechunk=True)
+    table = join_truth(truth).rechunk()
     return Events({view: grown.array for view, grown in images.items()}, table, detector)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from hitlens.detector import ReadReport, Task
@@ -25,7 +24,7 @@ from hitlens.evaluate.predictions import (
     join_predictions,
     read_predictions,
 )
-from hitlens.events import EventSource
+from hitlens.events import EventSource, join_truth
 from hitlens.io.outputs import check_output
 from hitlens.models.trained import TrainedModel
 from hitlens.workflow.data import BLOCK, OnBadEvent
@@ -247,7 +246,7 @@ def predict_part(work: PredictedRange, path: Path) -> PartRecord:
     report = ReadReport([])
     tables = [predict_events(model, block).table for block in work.events.blocks(report)]
     if tables:
-        pl.concat(tables, how="diagonal_relaxed").write_parquet(path)
+        join_truth(tables).write_parquet(path)
     n_unanswered = sum(table[REASON].count() for table in tables if REASON in table.columns)
     return PartRecord(sum(map(len, tables)), tuple(report.skipped), tuple(report.odd), n_unanswered)
 

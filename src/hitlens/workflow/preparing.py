@@ -41,6 +41,7 @@ from hitlens.models import build_network
 from hitlens.models.preprocessing import Preprocessing, fit_target_scaling
 from hitlens.train.module import TrainingModule
 from hitlens.workflow import runs
+from hitlens.workflow.class_checks import check_classes
 from hitlens.workflow.event_files import EventFiles
 from hitlens.workflow.storing import check_conditions, chosen_events, needed_columns, open_events
 
@@ -151,6 +152,7 @@ def prepare(config: RunConfig, files: EventFiles | None = None) -> Prepared:
         left_out["beyond the size of the rarest class, in the training split"] = n_before - len(shown)
     truth = events.truth[shown]
     heads = tuple(present_classes(truth, head) for head in heads)
+    check_classes(heads, truth, events.truth[parts["validation"]], config.train.monitor)
     kept_split = Split(shown, parts["validation"], parts["test"], split.n_dropped, split.hash)
     kinds = _kinds(config, truth, heads)
     counted = {reason: number for reason, number in left_out.items() if number}

@@ -47,8 +47,8 @@ def test_columns_and_types() -> None:
     assert events.truth["event"].to_list() == list(range(500))
     singles = events.filter("n_electrons = 1").truth
     assert (singles["energy_2_mev"] == 0).all()
-    assert singles["x_2_px"].is_nan().all()
-    assert singles["y_2_px"].is_nan().all()
+    assert singles["x_2_px"].is_null().all()
+    assert singles["y_2_px"].is_null().all()
 
 
 def test_truth_columns_are_the_detectors() -> None:

@@ -35,7 +35,7 @@ def test_traces(tmp_path: Path) -> None:
     assert events.truth.columns == ["file", "event", *(column.name for column in TRACES)]
     assert events.truth["n_pulses"].to_list() == [1, 2, 1]
     assert events.truth["amplitude_2"].to_list() == [0, 7000, 0]
-    assert events.truth["position_2_samples"].is_nan().to_list() == [True, False, True]
+    assert events.truth["position_2_samples"].is_null().to_list() == [True, False, True]
 
 
 def test_the_pulse_law() -> None:

@@ -78,13 +78,13 @@ class TruthReader:
 
     def _column(self, place: Place, column: str, start: int, stop: int) -> NDArray[Any] | pl.Series:
         stored, position = _element(column, self._columns)
-        if isinstance(self._columns, MissingColumns):
+        if position is None and isinstance(self._columns, MissingColumns):
             whole = self._columns.whole_or_missing(stored, start, stop)
             if whole is not None:
                 return whole
         values = self._columns.read(stored, start, stop)
         if position is not None:
-            return self._one_of_several(place, column, values, position)
+            return self._plain(place, column, self._one_of_several(place, column, values, position))
         if isinstance(values, Lists):
             problem = f"column '{column}' of {self._path} has a list in each row, not one value an event."
             raise self._places.error(place, problem)
@@ -97,7 +97,26 @@ class TruthReader:
                 f"column '{column}' of {self._path} has shape {shape} in each row, not one value. One "
                 f"of several is '{column}[0]'.",
             )
-        return values.astype(np.float32) if values.dtype == np.float16 else values
+        return self._plain(place, column, values)
+
+    def _plain(self, place: Place, column: str, values: NDArray[Any]) -> NDArray[Any]:
+        """Return values of a type that polars knows."""
+        kind = values.dtype.kind
+        if kind not in "biufUMm":
+            problem = f"column '{column}' of {self._path} holds {values.dtype}, not numbers, texts or dates."
+            raise self._places.error(place, problem)
+        if kind in "Mm" and np.datetime_data(values.dtype)[0] not in ("ns", "us", "ms"):
+            return values.astype(f"{kind}8[us]")
+        if kind != "f" or values.dtype.itemsize in (4, 8):
+            return values
+        if values.dtype.itemsize < 4:
+            return values.astype(np.float32)
+        with np.errstate(over="ignore"):
+            narrow = values.astype(np.float64)
+        if (np.isinf(narrow) & ~np.isinf(values)).any():
+            problem = f"column '{column}' of {self._path} holds numbers beyond those of 64 bits."
+            raise self._places.error(place, problem)
+        return narrow
 
     def _one_of_several(self, place: Place, column: str, values: Column, position: int) -> NDArray[Any]:
         if isinstance(values, Lists) or values.ndim != 2 or position >= values.shape[1]:
