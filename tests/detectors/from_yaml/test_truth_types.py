@@ -74,14 +74,13 @@ def test_kept(tmp_path: Path, values: Any, kept: list[object]) -> None:
         np.array([np.longdouble("1e400"), 0]),
         np.zeros(2, dtype=[("a", float)]),
         pl.Series([[1], [2, 3]]),
-        pl.Series([{"a": 1}, {"a": 2}]),
         pl.Series([b"x", b"y"]),
         pl.Series([Decimal("12345678901234567890.1")], dtype=pl.Decimal(30, 1)),
     ],
     ids=lambda one: str(one.dtype)[:24],
 )
 def test_refused_in_one_sentence(tmp_path: Path, values: Any) -> None:
-    with pytest.raises(HitlensError, match="'t'|\\bt\\b"):
+    with pytest.raises(HitlensError, match=r"'t'|\bt\b"):
         read(tmp_path, values)
 
 
