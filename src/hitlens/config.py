@@ -21,7 +21,7 @@ from pydantic import (
 from hitlens.datasets.regions import Region
 from hitlens.datasets.splits import SplitConfig
 from hitlens.datasets.transforms import Curve, Normalise
-from hitlens.errors import ConfigError, HitlensError, NotFoundError, choose_from
+from hitlens.errors import ConfigError, HitlensError, NotFoundError, choose_from, foreign_errors_as
 from hitlens.evaluate.config import EvaluateConfig
 from hitlens.io.names import expanded, has_ending
 from hitlens.models import MODELS, check_settings
@@ -280,6 +280,11 @@ def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
         >>> load_config("cebr/multiplicity", ["train.epochs=5"]).train.epochs
         5
     """
+    with foreign_errors_as(lambda reason: ConfigError(f"{source} is no recipe: {reason}.")):
+        return _loaded(source, overrides)
+
+
+def _loaded(source: str | Path, overrides: Iterable[str]) -> Recipe:
     content = read_yaml(_recipe_text(source), str(source))
     kind = _kind(content)
     for override in overrides:

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import polars as pl
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from hitlens.errors import NotFoundError, choose_from
+from hitlens.errors import DataError, HitlensError, NotFoundError, choose_from, foreign_errors_as
 from hitlens.events import Events, evaluate_columns
 from hitlens.simulate.comparison import Comparison
 from hitlens.sql import columns_of
@@ -296,6 +296,14 @@ class Layout:
     open_writer: Callable[[Path], Writer] | None = None
     options: dict[str, str] | None = None
     parts: str = ""
+
+    def fits(self, path: Path) -> bool:
+        """Tell whether a path is of this layout; one that cannot be looked into is not."""
+        try:
+            with foreign_errors_as(DataError):
+                return self.recognises(path)
+        except HitlensError:
+            return False
 
     def part_number(self, path: Path) -> int | None:
         """Return the number in the name of one of the numbered files; None for any other name."""

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from hitlens.errors import FileFormatError, NotFoundError
+from hitlens.errors import FileFormatError, NotFoundError, foreign_errors_as
 from hitlens.io.atomic import written_whole
 
 Result = TypeVar("Result")
@@ -51,14 +51,13 @@ def read_document(
     """
     if not path.is_file():
         raise NotFoundError(f"No {what.removeprefix('a ')} '{path}'. {made_by} writes it.")
-    try:
+    with foreign_errors_as(
+        lambda reason: FileFormatError(f"does not hold {what} of hitlens ({reason}).", path=path)
+    ):
         content = json.loads(path.read_text(encoding="utf-8"))
         found = content.pop("version")
         if found == version:
             return adapter.validate_python(content)
-    except (ValueError, KeyError, AttributeError, TypeError, ValidationError) as error:
-        reason = str(error).split("\n")[0]
-        raise FileFormatError(f"does not hold {what} of hitlens ({reason}).", path=path) from None
     raise FileFormatError(
         f"has version {found}; this hitlens reads {version}. Install a newer hitlens.", path=path
     )

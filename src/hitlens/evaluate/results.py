@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from hitlens.errors import FileFormatError, NotFoundError, choose_from
+from hitlens.errors import FileFormatError, NotFoundError, choose_from, foreign_errors_as
 from hitlens.evaluate.findings import Dependence, WorstSlice
 from hitlens.io.atomic import written_whole
+from hitlens.io.guard import damage_as_format_error
 from hitlens.metrics.interval import Interval
 
 #: Version of metrics.json. 1: first.
@@ -377,7 +378,11 @@ def results_from_json(text: str, path: Path | str = "metrics.json") -> Results:
     Raises:
         FileFormatError: the text is not such JSON, or of a newer version.
     """
-    try:
+    with foreign_errors_as(
+        lambda reason: FileFormatError(
+            f"does not hold results of hitlens ({reason}). Evaluate the run again.", path=path
+        )
+    ):
         content = json.loads(text)
         version = content.pop("version")
         if version > FORMAT_VERSION:
@@ -386,13 +391,6 @@ def results_from_json(text: str, path: Path | str = "metrics.json") -> Results:
                 path=path,
             )
         return _ADAPTER.validate_python(content)
-    except FileFormatError:
-        raise
-    except (ValueError, KeyError, AttributeError, TypeError, ValidationError) as error:
-        reason = str(error).split("\n")[0]
-        raise FileFormatError(
-            f"does not hold results of hitlens ({reason}). Evaluate the run again.", path=path
-        ) from None
 
 
 def write_results(results: Results, path: Path | str) -> Path:
@@ -418,4 +416,6 @@ def read_results(path: Path | str) -> Results:
     path = Path(path)
     if not path.is_file():
         raise NotFoundError(f"No results '{path}'. Make them with 'hitlens evaluate RUN'.")
-    return results_from_json(path.read_text(encoding="utf-8"), path)
+    with damage_as_format_error(path):
+        text = path.read_text(encoding="utf-8")
+    return results_from_json(text, path)

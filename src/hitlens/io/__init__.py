@@ -15,6 +15,7 @@ __all__ = [
     "native_checksum",
     "native_format",
     "native_writer",
+    "npz",
     "pixels",
     "text",
     "text_kernels",

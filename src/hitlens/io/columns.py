@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from hitlens.errors import ConfigError, FileFormatError, NotFoundError, choose_from
 from hitlens.io.guard import damage_as_format_error
+from hitlens.io.npz import open_npz
 
 if TYPE_CHECKING:
     import polars as pl
@@ -213,10 +213,8 @@ class _NpzColumns:
     """The arrays of an npz file, each read whole when it is first asked for."""
 
     def __init__(self, path: Path) -> None:
-        if not zipfile.is_zipfile(path):
-            raise FileFormatError("the file is damaged. Copy, fetch or make it again.", path=path)
         self._path = path
-        self._file = np.load(path, allow_pickle=False)
+        self._file = open_npz(path)
         self._read: dict[str, NDArray[Any]] = {}
         self.names = tuple(self._file.files)
 

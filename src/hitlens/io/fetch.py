@@ -226,7 +226,9 @@ def read_lock(lock: Path) -> dict[str, LockEntry]:
         return {name: LockEntry(**entry) for name, entry in content["files"].items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except FetchError:
+        raise
+    except Exception as error:  # whatever a damaged one leads to
         raise FetchError(
             f"The lock file {lock} cannot be read ({error}). Restore it from a copy, or remove it to record "
             "the files anew as they are."

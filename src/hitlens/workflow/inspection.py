@@ -101,7 +101,7 @@ def guess_detector(paths: Sequence[Path | str]) -> str | None:
             known = [
                 name
                 for name, described in DETECTORS.items()
-                if any(layout.recognises(path) for layout in described.layouts)
+                if any(layout.fits(path) for layout in described.layouts)
             ]
             return known[0] if len(known) == 1 else None
     return None

@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from hitlens.errors import HitlensError, NotFoundError, RunError
+from hitlens.errors import HitlensError, NotFoundError, RunError, foreign_errors_as
 from hitlens.io.atomic import written_whole
 from hitlens.workflow.folders import check_folder, clear_folder
 
@@ -69,10 +69,10 @@ def read_provenance(folder: Path) -> dict[str, Any]:
     Raises:
         RunError: the folder is not a run.
     """
-    try:
+    with foreign_errors_as(
+        lambda reason: RunError(f"{folder} is not a run of hitlens, or {PROVENANCE} is damaged: {reason}.")
+    ):
         record: dict[str, Any] = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{folder} is not a run of hitlens, or {PROVENANCE} is damaged: {error}.") from None
     if not isinstance(record, dict):
         raise RunError(f"{folder} is not a run of hitlens: {PROVENANCE} holds no record.")
     return record

@@ -13,6 +13,7 @@ from hitlens.detector import Detector, Layout, ReadReport
 from hitlens.detectors import DETECTORS, get_detector, read_detector
 from hitlens.errors import ConfigError, DataError, FileFormatError, NotFoundError, choose_from
 from hitlens.events import Events
+from hitlens.io.guard import damage_as_format_error
 from hitlens.io.names import expanded
 from hitlens.io.outputs import check_name
 from hitlens.io.pixels import without_bad_pixels
@@ -87,9 +88,10 @@ class Source:
                 yield from map(self.detector.complete, file.blocks(block, rows))
             return
         own = {name: value for name, value in options.items() if name in (self.layout.options or {})}
-        for events in self.layout.read(self.path, block, on_bad_event, report, own):
-            whole = self.detector.complete(events)
-            yield whole if self.label == self.path.name else _relabelled(whole, self.label)
+        with damage_as_format_error(self.path):  # readers may be anybody's
+            for events in self.layout.read(self.path, block, on_bad_event, report, own):
+                whole = self.detector.complete(events)
+                yield whole if self.label == self.path.name else _relabelled(whole, self.label)
 
 
 def find_sources(
@@ -195,7 +197,7 @@ def _source(path: Path, detector: Detector | None, layout: str | None, label: st
         Source(path, described, candidate, label)
         for described in candidates.values()
         for candidate in described.layouts
-        if candidate.recognises(path)
+        if candidate.fits(path)
     ]
     if len({source.detector.name for source in fits}) > 1:
         names = ", ".join(sorted({source.detector.name for source in fits}))

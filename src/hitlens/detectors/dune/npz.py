@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,9 @@ from hitlens.detectors.dune.truth import TYPES, columns_of, find_faults, truth_t
 from hitlens.errors import DataError, FileFormatError, NotFoundError
 from hitlens.events import Events
 from hitlens.io.atomic import written_whole
+from hitlens.io.guard import damage_as_format_error
 from hitlens.io.names import has_ending
+from hitlens.io.npz import open_npz
 
 #: Arrays of the pixel list, with their types.
 PIXELS: dict[str, Any] = {
@@ -83,25 +84,21 @@ def read_npz(path: Path, block: int, skipped: list[str] | None = None) -> Iterat
 
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            wanted = [*PIXELS, *NAMES.values()]
-            missing = [name for name in wanted if name not in file.files]
-            if missing:
-                raise FileFormatError(
-                    f"it must hold the array {', '.join(missing)}. "
-                    f"It holds {', '.join(file.files) or 'nothing'}.",
-                    path=path,
-                )
-            arrays = {name: file[name] for name in wanted}
-            if "shape" in file.files:
-                arrays["shape"] = file["shape"]
-    except FileFormatError:
-        raise
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise FileFormatError(
-            f"this is not a whole .npz file ({error}). Copy or fetch it again.", path=path
-        ) from error
+    with (
+        damage_as_format_error(path, "this is not a whole .npz file", "Copy or fetch it again."),
+        open_npz(path) as file,
+    ):
+        wanted = [*PIXELS, *NAMES.values()]
+        missing = [name for name in wanted if name not in file.files]
+        if missing:
+            raise FileFormatError(
+                f"it must hold the array {', '.join(missing)}. "
+                f"It holds {', '.join(file.files) or 'nothing'}.",
+                path=path,
+            )
+        arrays = {name: file[name] for name in wanted}
+        if "shape" in file.files:
+            arrays["shape"] = file["shape"]
     _check_arrays(arrays, path)
     return arrays
 

@@ -11,7 +11,7 @@ from hitlens.detectors.from_yaml.checks import check
 from hitlens.detectors.from_yaml.layouts import layouts_of
 from hitlens.detectors.from_yaml.places import Places
 from hitlens.detectors.from_yaml.schema import DetectorDescription
-from hitlens.errors import NotFoundError
+from hitlens.errors import ConfigError, NotFoundError, foreign_errors_as
 from hitlens.io.names import expanded, has_ending
 
 
@@ -68,7 +68,11 @@ def read_detector(text: str, source: str) -> Detector:
         >>> read_detector(text, "strips.yaml").key
         ('file', 'event')
     """
-    places = Places(text, source)
+    with foreign_errors_as(lambda reason: ConfigError(f"{source} cannot describe a detector: {reason}.")):
+        return _described(Places(text, source), text)
+
+
+def _described(places: Places, text: str) -> Detector:
     try:
         description = DetectorDescription.model_validate(places.content)
     except ValidationError as error:

@@ -14,6 +14,8 @@ from scipy import sparse
 from hitlens.detectors.nova.description import SHAPE
 from hitlens.errors import FileFormatError, NotFoundError
 from hitlens.events import Events
+from hitlens.io.guard import damage_as_format_error
+from hitlens.io.npz import open_npz
 
 #: Names of the arrays: code of the interaction, code of the experiment's own classifier, event, view.
 _NAME = re.compile(r"truetype(\d+)_caltype(\d+)_event(\d+)_([xy])")
@@ -40,7 +42,7 @@ def read_decoded(path: Path) -> Iterator[Events]:
     if not path.is_file():
         raise NotFoundError(f"No file '{path}'. Check the name.")
     found: dict[tuple[int, int], dict[str, np.ndarray]] = {}
-    with np.load(path, allow_pickle=False) as arrays:
+    with damage_as_format_error(path), open_npz(path) as arrays:
         for name in arrays.files:
             match = _NAME.fullmatch(name)
             if match is None:
