@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import sys
@@ -26,10 +27,13 @@ from hitlens.cli.runs import runs
 from hitlens.cli.simulate import simulate
 from hitlens.cli.train import train
 from hitlens.cli.tune import tune
-from hitlens.errors import HitlensError, InterruptedRunError, OutputError, reason_of
+from hitlens.errors import ConfigError, HitlensError, InterruptedRunError, OutputError, reason_of
 from hitlens.io.names import expanded
 
 __all__ = ["app", "main"]
+
+#: Bytes below which PyTorch and polars do not even start.
+_LEAST_ADDRESS_SPACE = 1_900_000_000
 
 app = typer.Typer(
     name="hitlens",
@@ -79,8 +83,23 @@ def common_options(
     verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; twice for all.")] = 0,
 ) -> None:
     """Set up logging; the only place that does."""
+    _check_address_space()
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+
+
+def _check_address_space() -> None:
+    """Refuse a limit under which a library would end the process in the middle of the work."""
+    if importlib.util.find_spec("resource") is None:  # on Windows
+        return
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY and limit < _LEAST_ADDRESS_SPACE:
+        raise ConfigError(
+            f"The address space is limited to {limit / 1e9:.1f} GB (ulimit -v), too little for the numerical "
+            "libraries. Lift the limit: ulimit -v unlimited."
+        )
 
 
 def main() -> None:
