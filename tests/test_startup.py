@@ -15,6 +15,7 @@ COMMANDS = (
     "convert",
     "inspect",
     "recipes",
+    "summary",
     "train",
     "predict",
     "evaluate",

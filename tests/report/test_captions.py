@@ -17,6 +17,8 @@ def test_truth_is_in_words_and_answers_are_those_of_the_heads(two_views, make_tw
         assert first.startswith(f"{codes[row['true_interaction']]}, E = ")
         assert first.endswith(" GeV")
         answers = " ".join(rest)
+        key = [f"{name} {row[name]}" for name in two_views.key if name != "file"]
+        assert answers.endswith(", ".join(key))
         assert f"flavour: called {row['pred_flavour']}, score " in answers
         assert (f"(true {row['true_flavour']})" in answers) == (row["pred_flavour"] != row["true_flavour"])
         assert "nu_energy: predicted " in answers

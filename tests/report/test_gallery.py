@@ -60,6 +60,7 @@ def test_captions_and_positions(make_predictions, task: str) -> None:
     lines = found.captions[double].split("\n")
     assert lines[0].startswith(f"event {row['event']}")
     assert ("score" in lines[0]) == (task in ("multiplicity", "joint"))
+    assert lines[-1] == row["file"]
     assert lines[1] == f"true energy {row['true_energy_1_mev']:.3f}, {row['true_energy_2_mev']:.3f} MeV"
     assert any(line.startswith("predicted energy") for line in lines) == (task in ("double_energy", "joint"))
     np.testing.assert_array_equal(found.true_points[double, 1], [row["true_x_2_px"], row["true_y_2_px"]])
@@ -83,7 +84,7 @@ def test_new_events_without_truth_still_have_a_picture(make_predictions) -> None
     found = make_gallery(bare, {"anode": events.dense("anode")}, DETECTOR, title="", name="")
     assert found.true_points.shape == (5, 0, 2)
     assert np.isfinite(found.pred_points).all()
-    assert found.captions[0] == "event 0"
+    assert found.captions[0].split("\n") == ["event 0", bare.table["file"][0]]
     assert points(bare.table, [("x_1_px", "y_1_px")], "pred_").shape == (5, 1, 2)
 
 

@@ -19,12 +19,13 @@ from hitlens.datasets.augment import Augmentation
 from hitlens.datasets.resident import ResidentData
 from hitlens.datasets.transforms import fit_scaling
 from hitlens.detectors import get_detector
-from hitlens.errors import RunError
+from hitlens.errors import NotFoundError, RunError
 from hitlens.events import Events
 from hitlens.models import build_network
 from hitlens.models.preprocessing import Preprocessing
 from hitlens.train import engine
 from hitlens.train.callbacks import read_history
+from hitlens.train.checkpoints import epoch_checkpoint, epoch_checkpoints, read_checkpoint
 from hitlens.train.config import TrainConfig
 from hitlens.train.data_module import EventDataModule, draw_chances
 from hitlens.train.engine import TrainingResult, run_training
@@ -196,6 +197,40 @@ def test_early_stopping_keeps_the_best_epoch(tmp_path: Path) -> None:
     scores = [float(row["val_metric"]) for row in read_history(tmp_path / "history.csv")]
     assert result.n_epochs == len(scores) < 6
     assert result.best_epoch == np.argmax(scores) == result.n_epochs - 2
+
+
+def test_every_epoch_may_be_kept_with_the_weights_it_had(tmp_path: Path) -> None:
+    few, _ = run(tmp_path / "few")
+    result, module = run(tmp_path / "all", CONFIG.model_copy(update={"keep_epochs": "all"}))
+    assert result.best_score == few.best_score
+    folder = tmp_path / "all" / "checkpoints"
+    assert [read_checkpoint(path)["epoch"] for path in epoch_checkpoints(folder)] == [0, 1, 2, 3]
+    best = read_checkpoint(epoch_checkpoint(folder, result.best_epoch))
+    for name, value in module.state_dict().items():
+        torch.testing.assert_close(best["state_dict"][name], value)
+    with pytest.raises(NotFoundError, match=r"no checkpoint of epoch 4. There are: 0, 1, 2, 3"):
+        epoch_checkpoint(folder, 4)
+
+
+def test_the_training_accuracy_is_that_of_the_events_as_they_were_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right: list[torch.Tensor] = []
+    losses_of = TrainingModule._losses
+
+    def noted(
+        self: TrainingModule, outputs: torch.Tensor, targets: dict[str, torch.Tensor], *rest: object
+    ) -> object:
+        if torch.is_grad_enabled():
+            right.append((outputs.detach() > 0).float() == targets["multiplicity"])
+        return losses_of(self, outputs, targets, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(TrainingModule, "_losses", noted)
+    run(tmp_path, CONFIG.model_copy(update={"epochs": 2}))
+    rows = read_history(tmp_path / "history.csv")
+    n_steps = len(right) // 2
+    for row, steps in zip(rows, (right[:n_steps], right[n_steps:]), strict=True):
+        assert float(row["train_accuracy"]) == pytest.approx(torch.cat(steps).float().mean().item(), rel=1e-5)
 
 
 def stop_rule(losses: list[float], patience: int) -> tuple[int, int]:

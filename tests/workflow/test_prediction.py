@@ -10,19 +10,21 @@ import polars as pl
 import pytest
 import torch
 
+from hitlens.config import RunConfig, load_config
 from hitlens.datasets.transforms import Scaling
 from hitlens.detector import ReadReport
 from hitlens.detectors import get_detector
-from hitlens.errors import DataError, FileFormatError, ModelFileError, NotFoundError
+from hitlens.errors import ConfigError, DataError, FileFormatError, ModelFileError, NotFoundError
 from hitlens.evaluate.predictions import read_predictions, write_predictions
 from hitlens.events import Events
 from hitlens.models import build_network
 from hitlens.models.preprocessing import Preprocessing, TargetScaling
 from hitlens.models.trained import ModelCard, TrainedModel, save_model
 from hitlens.train import hardware
-from hitlens.workflow.data import open_writer
+from hitlens.workflow.data import open_writer, read_events
 from hitlens.workflow.prediction import open_model, predict_events, predicts_in_bfloat16
 from hitlens.workflow.prediction_files import predict_files, predict_to_file
+from hitlens.workflow.training import train
 
 CEBR = get_detector("cebr")
 
@@ -323,3 +325,29 @@ def test_models_that_may_have_learnt_wrong_classes_are_told(
     averaged = model.averaging(True)
     if "x_1_px" in target and stated is None:  # flip_y alone leaves it; the other six do not
         assert [symmetry.name for symmetry, _ in averaged._averaged_over()] == ["flip_y"]
+
+
+def test_any_kept_epoch_is_opened_and_predicts(make_cebr: Callable[..., Events], tmp_path: Path) -> None:
+    data = write(tmp_path / "events.h5", make_cebr(200, 5))
+    settings = [f"data.files=['{data}']", "train.epochs=3", "train.keep_epochs=all", "train.batch_size=32"]
+    config = load_config("cebr/logistic_multiplicity", settings)
+    assert isinstance(config, RunConfig)
+    train(config, tmp_path / "run", progress=False)
+    shipped = open_model(tmp_path / "run")
+    events = make_cebr(20, 6)
+    answers = []
+    for epoch in range(3):
+        model = open_model(tmp_path / "run", epoch=epoch)
+        assert model.card.best_epoch == epoch
+        made = predict_to_file(tmp_path / "run", [data], tmp_path / f"{epoch}.parquet", epoch=epoch)
+        assert made.n_events == 200
+        answers.append(model.outputs(events)["multiplicity"])
+        scores = read_predictions(tmp_path / f"{epoch}.parquet").table["score_multiplicity"].to_numpy()
+        whole = read_events([data], "cebr")
+        np.testing.assert_allclose(scores, model.predict(whole)["multiplicity"][:, 0], atol=1e-5)
+    np.testing.assert_array_equal(answers[shipped.card.best_epoch], shipped.outputs(events)["multiplicity"])
+    assert not np.array_equal(answers[0], answers[2])
+    with pytest.raises(NotFoundError, match="no checkpoint of epoch 3"):
+        open_model(tmp_path / "run", epoch=3)
+    with pytest.raises(ConfigError, match="holds one epoch only"):
+        open_model(tmp_path / "run" / "model.safetensors", epoch=1)

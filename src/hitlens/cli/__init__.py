@@ -25,6 +25,7 @@ from hitlens.cli.recipes import recipes
 from hitlens.cli.report import report
 from hitlens.cli.runs import runs
 from hitlens.cli.simulate import simulate
+from hitlens.cli.summary import summary
 from hitlens.cli.train import train
 from hitlens.cli.tune import tune
 from hitlens.errors import ConfigError, HitlensError, InterruptedRunError, OutputError, reason_of
@@ -44,7 +45,7 @@ app = typer.Typer(
 )
 
 COMMANDS = (
-    *(simulate, fetch, convert, inspect, recipes),
+    *(simulate, fetch, convert, inspect, recipes, summary),
     *(train, tune, crossvalidate, predict, evaluate, report, gallery, runs),
 )
 

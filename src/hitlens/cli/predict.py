@@ -30,6 +30,15 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    epoch: Annotated[
+        int | None,
+        typer.Option(
+            "--epoch",
+            help="Of a run folder, the weights of this epoch, from 0 as in history.csv, instead of those "
+            "shipped (train.keep_epochs=all keeps every one).",
+            show_default=False,
+        ),
+    ] = None,
     cluster: CLUSTER = "",
     workers: WORKERS = None,
     force: Annotated[
@@ -59,6 +68,7 @@ def predict(
             layout=layout,
             on_bad_event=on_bad_event,
             symmetrise=symmetrise,
+            epoch=epoch,
             cluster=cluster,
             workers=workers,
             progress=lambda n: bar.advance(task, n),

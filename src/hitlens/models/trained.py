@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -27,8 +28,11 @@ from hitlens.errors import ConfigError, DataError, ModelFileError, choose_from, 
 from hitlens.events import Events
 from hitlens.io.atomic import written_whole
 from hitlens.models import build_network
+from hitlens.models.brightness import foreign_brightness
 from hitlens.models.matching import align_outputs
 from hitlens.models.preprocessing import Preprocessing, in_fast_layout, split_outputs
+
+log = logging.getLogger(__name__)
 
 #: Version of the metadata; raised when a reader of the old one would go wrong. 1: first; 2: checksums.
 FORMAT = "hitlens-model"
@@ -59,6 +63,7 @@ class ModelCard(BaseModel):
         validation_score: the score that chose that epoch.
         monitor: name of that score.
         predicts_in_bfloat16: whether bfloat16 changes its answers by little; None where it was not tried.
+        brightest: by view, between what sizes the brightest pixels of 98 % of the training events are.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,6 +86,7 @@ class ModelCard(BaseModel):
     validation_score: float | None = None
     monitor: str = ""
     predicts_in_bfloat16: bool | None = None
+    brightest: dict[str, tuple[float, float]] = {}
 
 
 @dataclass(frozen=True)
@@ -177,6 +183,8 @@ class TrainedModel:
             raise DataError(
                 f"The events have no view '{missing[0]}'. {choose_from(missing[0], events.images)}"
             )
+        if foreign := foreign_brightness(self.card.brightest, events, self.detector):
+            log.warning("%s", foreign)
 
     def _averaged_over(self) -> list[tuple[Symmetry, Mapping[str, OutputEffect]]]:
         """Symmetries that predictions are averaged over, with what each does to the outputs of the heads."""

@@ -20,6 +20,8 @@ LETTERS = 88
 def event_captions(predictions: Predictions, detector: Detector, heads: Sequence[Task]) -> tuple[str, ...]:
     """Return a caption an event: its truth in words on the first line, the answers of some heads below.
 
+    The last line says which event of which file it is, so that it can be looked up.
+
     Args:
         predictions: of these events.
         detector: its description; `Detector.headline` says which truth columns are written.
@@ -30,8 +32,25 @@ def event_captions(predictions: Predictions, detector: Detector, heads: Sequence
         truth = true_words(known, detector)
         answers = [answer for head in heads[:N_HEADS] if (answer := _answer(row, head, predictions))]
         lines = textwrap.wrap("; ".join(answers), LETTERS)
-        found.append("\n".join([truth, *lines]))
+        found.append("\n".join([truth, *lines, *textwrap.wrap(event_words(row, detector), LETTERS)]))
     return tuple(found)
+
+
+def event_words(row: Mapping[str, Any], detector: Detector) -> str:
+    """Return which event a row is of, by its file and its key.
+
+    Args:
+        row: values of the key columns by name.
+        detector: its description.
+
+    Examples:
+        >>> event = TruthColumn(name="event", meaning="", role="key")
+        >>> demo = Detector(name="demo", title="", views=(), truth=(event,), tasks=())
+        >>> event_words({"event": 17}, demo)
+        'event 17'
+    """
+    known = {name: row[name] for name in detector.labels if row.get(name) is not None}
+    return ", ".join(str(value) if name == "file" else f"{name} {value}" for name, value in known.items())
 
 
 def true_words(row: Mapping[str, Any], detector: Detector) -> str:

@@ -239,6 +239,7 @@ def _captions(predictions: Predictions, detector: Detector, positions: set[str])
                 shown = [column for column in columns if column in head.target_columns]
                 values = {c: row.get(predictions.value_column(head, c)) for c in shown}
                 lines += _values("predicted", values, detector)
+        lines += [str(row["file"])] if row.get("file") and "file" in detector.labels else []
         texts.append("\n".join(lines))
     return tuple(texts)
 

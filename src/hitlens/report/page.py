@@ -203,6 +203,10 @@ def _training_table(content: ReportContent) -> Table | None:
     score = content.provenance.get("validation_score")
     if best is not None and score is not None:
         rows.append([f"best epoch (validation {content.metric_name})", f"{int(best) + 1} ({score:.5g})"])
+    for column in history.columns:
+        if column.startswith("train_") and column.endswith("accuracy"):
+            name = column.removeprefix("train_").replace("_", " ")
+            rows.append([f"training {name} in the last epoch, as shown", f"{float(history[column][-1]):.5g}"])
     last = history["val_metric"].tail(5)
     rows.append([f"validation {content.metric_name} in the last {len(last)} epochs", _range(last)])
     return table("How the training went", ["", "value"], rows)

@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as lightning
 import torch
@@ -16,6 +16,7 @@ from pytorch_lightning.callbacks import Callback, WeightAveraging
 from hitlens.errors import RunError
 from hitlens.io.atomic import written_whole
 from hitlens.train.distributed import connected
+from hitlens.train.module import TrainingModule
 
 log = logging.getLogger(__name__)
 
@@ -76,12 +77,13 @@ class History(Callback):
         scores = {name: float(value) for name, value in trainer.callback_metrics.items()}
         row: dict[str, Any] = {
             "epoch": trainer.current_epoch,
-            "train_loss": float(pl_module.train_loss),  # type: ignore[arg-type]
+            "train_loss": cast(TrainingModule, pl_module).train_loss,
             "val_loss": scores["val_loss"],
             "val_metric": scores[self.metric],
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
             "seconds": time.perf_counter() - self._started,
         }
+        row |= cast(TrainingModule, pl_module).train_scores
         row |= {name: value for name, value in scores.items() if name.startswith("val_") and name not in row}
         if connected().is_first:
             self._append(row, trainer)
@@ -100,7 +102,9 @@ class History(Callback):
 
     def _write(self, rows: list[dict[str, str]]) -> None:
         with written_whole(self.path) as partial, partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            # Rows of an earlier version may lack a column.
+            names = list(dict.fromkeys(name for row in reversed(rows) for name in row))
+            writer = csv.DictWriter(file, fieldnames=names, restval="")
             writer.writeheader()
             writer.writerows(rows)
 

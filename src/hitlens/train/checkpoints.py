@@ -19,7 +19,7 @@ import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping
 
-from hitlens.errors import RunError
+from hitlens.errors import NotFoundError, RunError
 from hitlens.io.atomic import remove, written_whole
 from hitlens.train.distributed import connected
 
@@ -55,12 +55,14 @@ class EpochCheckpoints(Checkpoint):
         folder: of the checkpoints.
         monitor: name of the score by which epochs are compared.
         mode: "max" where a higher score is better, "min" where a lower one is.
+        keep_all: keep the checkpoint of every epoch.
 
     Attributes:
         best: name of the best epoch's checkpoint; nothing before the first epoch is complete.
     """
 
-    def __init__(self, folder: Path, monitor: str, mode: str) -> None:
+    def __init__(self, folder: Path, monitor: str, mode: str, *, keep_all: bool = False) -> None:
+        self.keep_all = keep_all
         self.folder = folder
         self.monitor = monitor
         self.mode = mode
@@ -124,7 +126,7 @@ class EpochCheckpoints(Checkpoint):
         return score > self._best_score if self.mode == "max" else score < self._best_score
 
     def _tidy(self) -> None:
-        if connected().is_first:
+        if connected().is_first and not self.keep_all:
             for path in epoch_checkpoints(self.folder)[:-2]:
                 if path.name not in (self.best, self._best_before):
                     remove(path)
@@ -172,6 +174,26 @@ def epoch_of(path: Path) -> int:
     if match is None:
         raise RunError(f"{path} is not the checkpoint of an epoch.")
     return int(match[1])
+
+
+def epoch_checkpoint(folder: Path, epoch: int) -> Path:
+    """Return the checkpoint of an epoch.
+
+    Args:
+        folder: of the checkpoints.
+        epoch: counted from 0, as in history.csv.
+
+    Raises:
+        NotFoundError: it is not there, or not any more.
+    """
+    kept = {int(_NAME.fullmatch(path.name)[1]): path for path in epoch_checkpoints(folder)}  # type: ignore[index]
+    if epoch not in kept:
+        there = ", ".join(map(str, kept)) or "none"
+        raise NotFoundError(
+            f"{folder} has no checkpoint of epoch {epoch}. There are: {there}. Train with "
+            "train.keep_epochs=all to keep every epoch."
+        )
+    return kept[epoch]
 
 
 def last_epoch(folder: Path) -> Path | None:

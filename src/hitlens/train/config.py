@@ -45,6 +45,8 @@ class TrainConfig(BaseModel):
             "balanced_loss" is the mean over the classes of the loss of each.
         keep: the weights that are shipped: those of the epoch with the "best" validation metric, or the
             "last" ones, where there are so few validation events that the best epoch is an accident.
+        keep_epochs: "few" keeps checkpoints of the best epoch and the newest two, "all" those of every epoch.
+            It changes nothing of the result.
         loss: of regression targets in units of their spread over the training split; "relative" is the
             absolute error over the true value. One for all heads, or by head.
         task_weights: of the heads of a joint task in the loss: "equal", "learned" (each head's uncertainty is
@@ -83,6 +85,7 @@ class TrainConfig(BaseModel):
     patience: int = Field(0, ge=0)
     monitor: Monitor = "auto"
     keep: Literal["best", "last"] = "best"
+    keep_epochs: Literal["few", "all"] = "few"
     loss: LossName | dict[str, LossName] = "huber"
     task_weights: Literal["equal", "learned"] | dict[str, float] = "equal"
     selection: Annotated[str, AfterValidator(readable)] = ""

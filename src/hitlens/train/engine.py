@@ -113,7 +113,8 @@ def run_training(
     processes = connected()
     precision = said_by_first(training_precision(module, data, train) if processes.is_first else "")
     monitor, mode = monitored(module.heads, config.monitor)
-    checkpoints = EpochCheckpoints(folder / "checkpoints", monitor, mode)
+    keep_all = config.keep_epochs == "all"
+    checkpoints = EpochCheckpoints(folder / "checkpoints", monitor, mode, keep_all=keep_all)
     resumed = newest_checkpoint(folder / "checkpoints") if resume and processes.is_first else None
     last = said_by_first(resumed)
     watching = [] if watch is None else [Watching(watch, monitor)]

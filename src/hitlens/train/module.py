@@ -72,6 +72,7 @@ class TrainingModule(lightning.LightningModule):
         self.seat: Seat | None = None
         #: Last loss of each event by its position in the resident data; NaN before it was drawn.
         self.last_losses = torch.empty(0)
+        #: Of each step the loss, and by head that classifies the events called right and those with a class.
         self._train_losses: list[torch.Tensor] = []
         self._draws = torch.default_generator
         #: Rows and losses of each share of this epoch, where there are several processes.
@@ -103,7 +104,8 @@ class TrainingModule(lightning.LightningModule):
         outputs = self.network(scaled) if self.seat is None else self.seat.forward(self.network, scaled)
         losses, per_event = self._losses(outputs, targets, defined, batch.weights, batch.share)
         loss = self._weighted(losses)
-        self._train_losses.append(loss.detach())
+        right = self._called_right(outputs.detach(), targets, batch.defined)
+        self._train_losses.append(torch.cat([loss.detach().float()[None], right.flatten()]))
         if self.config.hard_sampling:
             self._shown.append((batch.rows, per_event.detach()))
             if batch.share is None:
@@ -176,13 +178,46 @@ class TrainingModule(lightning.LightningModule):
         """Go on in the middle of an epoch, from what `epoch_state` returned."""
         self.seed_draws(epoch)
         self._draws.set_state(draws.cpu())
+        if losses.ndim == 1:  # version 0.1.0 kept the losses alone
+            n_counts = 2 * sum(head.is_classification for head in self.heads)
+            losses = torch.cat([losses[:, None], losses.new_zeros(len(losses), n_counts)], dim=1)
         self._train_losses = list(losses.to(self.device))
 
     @property
     def train_loss(self) -> float:
         """Mean loss over the batches of this epoch so far; all processes must ask for it."""
         losses = torch.stack(self._train_losses).float()
-        return (summed(losses) / connected().n_processes).mean().item()
+        return (summed(losses[:, 0]) / connected().n_processes).mean().item()
+
+    @property
+    def train_scores(self) -> dict[str, float]:
+        """Accuracy of each classification over the events shown in this epoch, as they were shown.
+
+        Dropout and augmentation are at work, and the weights change from step to step. All processes must ask
+        for it.
+        """
+        heads = [head for head in self.heads if head.is_classification]
+        if not heads or not self._train_losses:
+            return {}
+        counts = torch.stack(self._train_losses)[:, 1:].double().sum(dim=0)
+        right, n_events = summed(counts).view(len(heads), 2).T.tolist()
+        return {
+            f"train_{head.name}_accuracy" if len(self.heads) > 1 else "train_accuracy": k / max(1.0, n)
+            for head, k, n in zip(heads, right, n_events, strict=True)
+        }
+
+    def _called_right(
+        self, outputs: torch.Tensor, targets: dict[str, torch.Tensor], defined: dict[str, torch.Tensor]
+    ) -> torch.Tensor:
+        """Events called right and events with a class, shape (head that classifies, 2)."""
+        counts = []
+        for head, raw in zip(self.heads, split_outputs(self.heads, outputs).values(), strict=True):
+            if head.is_classification:
+                called = raw[:, 0] > 0 if head.kind == "binary" else raw.argmax(dim=1)
+                mask = defined[head.name]
+                right = (called == targets[head.name][:, 0]) & mask
+                counts.append(torch.stack([right.sum(), mask.sum()]).float())
+        return torch.stack(counts) if counts else outputs.new_zeros(0, 2)
 
     @property
     def _dropouts(self) -> list[ByteDropout]:

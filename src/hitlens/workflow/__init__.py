@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hitlens.workflow.prediction_files import predict_files, predict_to_file
     from hitlens.workflow.simulation import simulate, simulate_to_file, simulate_to_files
     from hitlens.workflow.studies import train_study
+    from hitlens.workflow.summaries import summarise_layers
     from hitlens.workflow.training import train
     from hitlens.workflow.tuning import tune
 
@@ -41,6 +42,7 @@ __all__ = [
     "simulate",
     "simulate_to_file",
     "simulate_to_files",
+    "summarise_layers",
     "train",
     "train_study",
     "tune",
@@ -65,6 +67,7 @@ _HOMES = {
     "simulate": "hitlens.workflow.simulation",
     "simulate_to_file": "hitlens.workflow.simulation",
     "simulate_to_files": "hitlens.workflow.simulation",
+    "summarise_layers": "hitlens.workflow.summaries",
     "train": "hitlens.workflow.training",
     "train_study": "hitlens.workflow.studies",
     "tune": "hitlens.workflow.tuning",

@@ -17,23 +17,33 @@ from hitlens.datasets.symmetries import moved_columns, task_columns
 from hitlens.datasets.targets import encode_target
 from hitlens.detector import Detector, Task
 from hitlens.detectors import get_detector, read_detector
-from hitlens.errors import SelectionError
+from hitlens.errors import ConfigError, SelectionError
 from hitlens.evaluate.predictions import REASON, Predictions, truth_column, value_column
 from hitlens.events import Events
 from hitlens.io.pixels import bad_pixels
-from hitlens.models.trained import TrainedModel, load_model, read_card
+from hitlens.models.trained import TrainedModel, load_model, read_card, save_model
+from hitlens.train.callbacks import read_history
+from hitlens.train.checkpoints import epoch_checkpoint, read_checkpoint
 from hitlens.train.hardware import has_bfloat16
 
 log = logging.getLogger(__name__)
 
 
-def open_model(path: Path) -> TrainedModel:
+def open_model(path: Path, *, epoch: int | None = None) -> TrainedModel:
     """Return the model of a file or of a run folder.
+
+    Args:
+        path: model file or run folder.
+        epoch: of a run folder, the weights of this epoch, counted from 0 as in history.csv, instead of those
+            that were shipped. Its scores have no temperature: that was fixed for the shipped weights.
 
     Raises:
         ModelFileError: it is missing, damaged, foreign or from a newer version.
-        NotFoundError: its detector is not known here.
+        NotFoundError: its detector is not known here, or the epoch was not kept.
+        ConfigError: an epoch of a model file.
     """
+    if epoch is not None:
+        return _open_epoch(path, epoch)
     file = path / "model.safetensors" if path.is_dir() else path
     card = read_card(file)
     if card.description:
@@ -42,6 +52,43 @@ def open_model(path: Path) -> TrainedModel:
         model = load_model(file, get_detector(card.detector))
     _warn_of_labels(model, file)
     return model
+
+
+def epoch_model_file(folder: Path, epoch: int) -> Path:
+    """Return a model file of one epoch of a run, written into its folder ``epochs``.
+
+    Args:
+        folder: run folder.
+        epoch: counted from 0, as in history.csv.
+
+    Raises:
+        NotFoundError: the epoch was not kept.
+        ConfigError: a model file instead of a run folder.
+    """
+    model = open_model(folder, epoch=epoch)
+    path = folder / "epochs" / f"epoch_{epoch:03d}.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    save_model(model, path)
+    return path
+
+
+def _open_epoch(folder: Path, epoch: int) -> TrainedModel:
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is a model file, which holds one epoch only. Give the run folder.")
+    shipped = open_model(folder)
+    if epoch == shipped.card.best_epoch:
+        return shipped
+    content = read_checkpoint(epoch_checkpoint(folder / "checkpoints", epoch))
+    weights = {
+        name.removeprefix("network."): tensor
+        for name, tensor in content["state_dict"].items()
+        if name.startswith("network.")
+    }
+    shipped.network.load_state_dict(weights)
+    rows = {int(row["epoch"]): row for row in read_history(folder / "history.csv")}
+    score = float(rows[epoch]["val_metric"]) if epoch in rows else None
+    changed: dict[str, object] = {"best_epoch": epoch, "validation_score": score, "temperature": {}}
+    return replace(shipped, card=shipped.card.model_copy(update=changed))
 
 
 def _warn_of_labels(model: TrainedModel, file: Path) -> None:

@@ -32,7 +32,7 @@ from hitlens.workflow.data import BLOCK, OnBadEvent
 from hitlens.workflow.event_ranges import EventRange, event_ranges, file_facts
 from hitlens.workflow.parts import PartRecord, Parts, PartTask, kept_parts
 from hitlens.workflow.pool import SerialPool, open_pool
-from hitlens.workflow.prediction import no_predictions, open_model, predict_events
+from hitlens.workflow.prediction import epoch_model_file, no_predictions, open_model, predict_events
 from hitlens.workflow.sources import DESCRIPTION, Source, check_options, find_sources
 
 log = logging.getLogger(__name__)
@@ -138,6 +138,7 @@ def predict_to_file(
     options: Mapping[str, str] | None = None,
     on_bad_event: OnBadEvent = "raise",
     symmetrise: bool | None = None,
+    epoch: int | None = None,
     cluster: str = "",
     workers: int | None = None,
     part_events: int = BLOCK,
@@ -158,6 +159,7 @@ def predict_to_file(
         options: options of the layout's reader.
         on_bad_event: "raise" or "skip".
         symmetrise: average over the symmetries; what the model's card says where None.
+        epoch: of a run folder, the weights of this epoch; see `hitlens.workflow.prediction.open_model`.
         cluster: "" for this process, else as `hitlens.workflow.pool.open_pool`.
         workers: as there.
         part_events: most events of a native file in one part.
@@ -175,6 +177,8 @@ def predict_to_file(
     check_output(output)
     if output.exists() and not force:
         raise RunError(f"{output} exists. Choose another name, or --force to replace it.")
+    if epoch is not None:
+        model_path = epoch_model_file(model_path, epoch)
     stated = open_model(model_path)
     model = stated.averaging(symmetrise)
     if stated.card.temperature and model.card.symmetrise != stated.card.symmetrise:

@@ -24,8 +24,10 @@ from hitlens.datasets.streaming import StreamedData
 from hitlens.detector import Detector
 from hitlens.detectors import is_description
 from hitlens.errors import ConfigError, HitlensError, InterruptedRunError, RunError, reason_of
+from hitlens.events import Events
 from hitlens.io.atomic import remove, written_whole
 from hitlens.io.ownership import owned
+from hitlens.models.brightness import usual_brightness
 from hitlens.models.trained import ModelCard, TrainedModel, save_model
 from hitlens.settings import flattened
 from hitlens.train.bfloat16 import tolerates_bfloat16
@@ -321,14 +323,18 @@ def _trained_model(begun: Begun, result: TrainingResult) -> TrainedModel:
         best_epoch=result.best_epoch,
         validation_score=result.best_score,
         monitor=result.monitor,
+        brightest=usual_brightness(_sample(prepared, prepared.split.train), prepared.detector),
     )
     model = TrainedModel(card, module.network.cpu().eval(), prepared.detector)
     if not has_bfloat16("cpu"):
         return model
-    validation = prepared.split.validation
-    some = validation[:: max(1, len(validation) // N_TRIED)][:N_TRIED]
-    harmless = tolerates_bfloat16(model, prepared.events.select(some))
+    harmless = tolerates_bfloat16(model, _sample(prepared, prepared.split.validation))
     return replace(model, card=card.model_copy(update={"predicts_in_bfloat16": harmless}))
+
+
+def _sample(prepared: Prepared, rows: NDArray[np.int64]) -> Events:
+    """Return some of these events, from one end to the other."""
+    return prepared.events.select(rows[:: max(1, len(rows) // N_TRIED)][:N_TRIED])
 
 
 def _outputs(model: TrainedModel, prepared: Prepared, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
@@ -422,6 +428,7 @@ def _same_settings(folder: Path, config: RunConfig) -> None:
         "evaluate.",
         "track.",
         "train.checkpoint_minutes",
+        "train.keep_epochs",
         *described,
     )
     check_same_settings(folder, "run", read_run_config(folder), config, free)
