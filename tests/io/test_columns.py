@@ -288,3 +288,18 @@ def test_text_that_is_no_table_is_refused(text: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(text)
     with pytest.raises(FileFormatError):
         open_columns(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("kind", ["h5", "csv", "parquet"])
+def test_a_file_that_must_not_be_read_is_not_damaged(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, *_: Any) -> Any:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    path = tmp_path / f"a.{kind}"
+    path.touch()
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(FileFormatError, match=r"cannot be read .*Permission denied") as raised:
+        open_columns(path)
+    assert "damaged" not in str(raised.value)

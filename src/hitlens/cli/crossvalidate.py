@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -50,7 +51,7 @@ def crossvalidate(
     check_workers(cluster, workers)
     overrides = list(settings or [])
     if data:
-        overrides.append(f"data.files=[{', '.join(repr(str(file)) for file in data)}]")
+        overrides.append(f"data.files=[{', '.join(json.dumps(str(file)) for file in data)}]")
     run = load_config(recipe, overrides)
     if not isinstance(run, RunConfig):
         raise ConfigError(f"'{recipe}' describes several runs. Cross-validate the recipe of one run.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,7 +52,7 @@ def train(
 
     overrides = list(settings or [])
     if data:
-        overrides.append(f"data.files=[{', '.join(repr(str(file)) for file in data)}]")
+        overrides.append(f"data.files=[{', '.join(json.dumps(str(file)) for file in data)}]")
     if track:
         overrides.append(f"track.loggers=[{', '.join(track)}]")
     folder = output or Path("runs") / (Path(recipe).with_suffix("").name + ("_seeds" if seeds else ""))

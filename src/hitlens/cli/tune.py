@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -55,7 +56,7 @@ def tune(
     refuse_several("A search")
     overrides = list(settings or [])
     if data:
-        overrides.append(f"data.files=[{', '.join(repr(str(file)) for file in data)}]")
+        overrides.append(f"data.files=[{', '.join(json.dumps(str(file)) for file in data)}]")
     if storage:
         overrides.append(f"search.storage={storage}")
     config = load_config(recipe, overrides)

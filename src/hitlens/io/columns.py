@@ -97,19 +97,21 @@ def kind_of(path: Path) -> str | None:
 def has_signature(path: Path, kind: str) -> bool:
     """Tell by the first bytes whether a file is of a kind.
 
+    Raises:
+        FileFormatError: it must not be read.
+
     Examples:
         >>> has_signature(Path("/no/such/file"), "npz")
         False
     """
     if not path.is_file():
         return False
-    if kind == "csv":  # text has no signature
-        with path.open("rb") as file:
-            return b"\0" not in file.read(4096)
     size = path.stat().st_size
     # A HDF5 file may begin with a block of the user's own, of 512 bytes or a power of two times that.
     starts = [0, *(512 << n for n in range(40) if 512 << n < size)] if kind == "hdf5" else [0]
-    with path.open("rb") as file:
+    with damage_as_format_error(path), path.open("rb") as file:
+        if kind == "csv":  # text has no signature
+            return b"\0" not in file.read(4096)
         return any(_stands_at(file, start, SIGNATURES[kind]) for start in starts)
 
 
