@@ -102,7 +102,11 @@ def composed_yaml(text: str, source: str) -> tuple[Any, Any]:
             node = loader.get_single_node()
             if node is not None:
                 _check_size(node, source, {}, ())
-            return node, None if node is None else loader.construct_document(node)
+            if node is None:
+                return None, None
+            content = loader.construct_document(node)
+            # Constructing writes what '<<' brings into the nodes, where it looks like keys given twice.
+            return yaml.compose(text, Loader=yaml.SafeLoader), content
         except yaml.YAMLError as error:
             problem = error
     raise problem

@@ -41,3 +41,10 @@ def test_a_place_has_a_line(place: tuple[str | int, ...], where: str) -> None:
 def test_a_key_given_twice_is_found_at_any_depth() -> None:
     with pytest.raises(ConfigError, match="line 6: 'shape' is given twice"):
         Places(TEXT.replace("  - shape: [1]", "  - {shape: [1], shape: [2]}"), "strips.yaml")
+
+
+def test_a_key_beside_what_is_merged_is_not_given_twice() -> None:
+    places = Places("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\n", "a.yaml")
+    assert places.content["b"] == {"x": 3, "y": 2}
+    with pytest.raises(ConfigError, match="line 2: 'x' is given twice"):
+        Places("a: &a {x: 1}\nb: {<<: *a, x: 3, x: 4}\n", "a.yaml")
