@@ -174,7 +174,8 @@ def table(results: Results, folder: Path, tasks: Sequence[str]) -> list[str]:
     machine, n_files = first["machine"], len(list((folder / "files").iterdir()))
     missing = [task for task in SEEDS if task not in tasks]
     about = (
-        f"{first['data']['n_events']:,} simulated events in {n_files} files, seed {SEED}: 64 % training, "
+        f"{first['data']['n_events']:,} simulated events in {n_files} file"
+        f"{'s' * (n_files > 1)}, seed {SEED}: 64 % training, "
         "16 % validation, 20 % test. The same events and split for all; every number is of the test "
         "split at natural prevalence, with its 95 % bootstrap interval; differences are paired. The "
         "notebook's networks are trained its own way (`nova/seed_*`): pixels / 255, dropouts of .25, "
