@@ -18,6 +18,7 @@ __all__ = [
     "streaming",
     "summaries",
     "summary_kernels",
+    "symmetries",
     "targets",
     "transforms",
     "truth_columns",

@@ -13,6 +13,8 @@ __all__ = [
     "hardware",
     "losses",
     "module",
+    "optimizers",
+    "precision",
     "processes",
     "scores",
     "tracking",
