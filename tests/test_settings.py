@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hitlens.detectors import read_detector
 from hitlens.errors import ConfigError, NotFoundError
-from hitlens.settings import explain, load_settings, merged, read_override, read_yaml
+from hitlens.settings import explain, load_settings, merged, read_override, read_yaml, text_of_file
 
 
 class Inner(BaseModel):
@@ -107,3 +107,32 @@ def test_hostile_yaml_is_refused_at_once(text: str, problem: str) -> None:
 def test_hostile_values_of_overrides_are_refused() -> None:
     with pytest.raises(ConfigError, match="The value of a: line 1 holds itself"):
         read_override("a=&a [*a]")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbftitle: a\xc3\xa9",
+        "title: a\u00e9".encode("utf-16"),
+        "title: a\u00e9\r\n".encode(),
+    ],
+)
+def test_encodings_of_yaml(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes(content)
+    assert read_yaml(text_of_file(path), "a.yaml") == {"title": "a\u00e9"}
+
+
+def test_another_encoding_is_said_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes("x: 1\ntitle: a\u00e9b\n".encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"a\.yaml, line 2: this is no UTF-8 text \(byte 0xe9\)"):
+        text_of_file(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("a: 1\nb: 2\na: 3", 3), ("t:\n  e: 1\n  e: 2", 3), ("t:\n- {x: 1, x: 2}", 2)]
+)
+def test_a_key_given_twice_is_refused(text: str, line: int) -> None:
+    with pytest.raises(ConfigError, match=rf"a\.yaml, line {line}: '.' is given twice"):
+        read_yaml(text, "a.yaml")

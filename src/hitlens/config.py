@@ -26,7 +26,7 @@ from hitlens.evaluate.config import EvaluateConfig
 from hitlens.io.names import expanded, has_ending
 from hitlens.models import MODELS, check_settings
 from hitlens.models.preprocessing import ClassScores, TargetCurve, TargetUnits
-from hitlens.settings import explain, merged, read_override, read_yaml
+from hitlens.settings import explain, merged, read_override, read_yaml, text_of_file
 from hitlens.sql import readable
 from hitlens.train.config import TrackConfig, TrainConfig
 from hitlens.tune.config import FinalistsConfig, LongerConfig, SearchConfig
@@ -324,7 +324,7 @@ def _recipe_text(source: str | Path) -> str:
             raise NotFoundError(
                 f"No file {path}. Give a YAML file or a shipped recipe. {choose_from('', list_recipes())}"
             )
-        return path.read_text(encoding="utf-8")
+        return text_of_file(path)
     if str(source) not in list_recipes():
         raise NotFoundError(f"No recipe is called '{source}'. {choose_from(str(source), list_recipes())}")
     return (resources.files("hitlens") / "recipes" / f"{source}.yaml").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -41,7 +42,7 @@ def load_settings(model: type[Settings], path: Path | None, overrides: Iterable[
         if not path.is_file():
             raise NotFoundError(f"No settings file {path}. Give the path of a YAML file.")
         source = str(path)
-        content = read_yaml(path.read_text(encoding="utf-8"), source)
+        content = read_yaml(text_of_file(path), source)
     for override in overrides:
         key, value = read_override(override)
         content = merged(content, {key: value})
@@ -49,6 +50,32 @@ def load_settings(model: type[Settings], path: Path | None, overrides: Iterable[
         return model.model_validate(content)
     except ValidationError as error:
         raise explain(error, model, source) from None
+
+
+def text_of_file(path: Path) -> str:
+    """Return the text of a YAML file: UTF-8, or UTF-16 with its byte-order mark.
+
+    Raises:
+        ConfigError: it is in another encoding; names the line.
+
+    Examples:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "mine.yaml"
+        >>> _ = path.write_bytes(codecs.BOM_UTF8 + b"title: mine")
+        >>> text_of_file(path)
+        'title: mine'
+    """
+    content = path.read_bytes()
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = content.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ConfigError(
+            f"{path}, line {line}: this is no UTF-8 text (byte {content[error.start]:#x}). "
+            "Save the file as UTF-8."
+        ) from None
+    return text.replace("\r\n", "\n")
 
 
 def read_yaml(text: str, source: str) -> dict[str, Any]:
@@ -102,6 +129,7 @@ def composed_yaml(text: str, source: str) -> tuple[Any, Any]:
             node = loader.get_single_node()
             if node is not None:
                 _check_size(node, source, {}, ())
+                _refuse_given_twice(node, source)
             if node is None:
                 return None, None
             content = loader.construct_document(node)
@@ -110,6 +138,19 @@ def composed_yaml(text: str, source: str) -> tuple[Any, Any]:
         except yaml.YAMLError as error:
             problem = error
     raise problem
+
+
+def _refuse_given_twice(node: yaml.Node, source: str) -> None:
+    inner: list[yaml.Node] = node.value if isinstance(node, yaml.SequenceNode) else []
+    if isinstance(node, yaml.MappingNode):
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and names.count(key.value) > 1:
+                line = [one for one, _ in node.value if one.value == key.value][1].start_mark.line + 1
+                raise ConfigError(f"{source}, line {line}: '{key.value}' is given twice. Leave one out.")
+        inner = [value for _, value in node.value]
+    for one in inner:
+        _refuse_given_twice(one, source)
 
 
 def _check_size(node: yaml.Node, source: str, sizes: dict[int, int], above: tuple[int, ...]) -> int:

@@ -187,7 +187,7 @@ def test_ctrl_c_in_the_first_epoch_is_an_error(tmp_path: Path, monkeypatch: pyte
 
 def test_a_diverging_loss_is_named(tmp_path: Path) -> None:
     wild = CONFIG.model_copy(update={"learning_rate": 1e30, "gradient_clip": 0.0})
-    with pytest.raises(RunError, match="diverged in epoch 0"):
+    with pytest.raises(RunError, match="diverged in epoch 1"):
         run(tmp_path, wild)
 
 

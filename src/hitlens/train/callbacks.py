@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytorch_lightning as lightning
 import torch
-from pytorch_lightning.callbacks import Callback, WeightAveraging
+from pytorch_lightning.callbacks import Callback, RichProgressBar, WeightAveraging
 
 from hitlens.errors import RunError
 from hitlens.io.atomic import written_whole
@@ -89,7 +89,7 @@ class History(Callback):
             self._append(row, trainer)
         if not math.isfinite(row["train_loss"]) or not math.isfinite(row["val_loss"]):
             raise RunError(
-                f"Training diverged in epoch {row['epoch']}: the loss is not a number any more. "
+                f"Training diverged in epoch {row['epoch'] + 1}: the loss is not a number any more. "
                 "Try a lower train.learning_rate, a longer train.warmup_epochs or train.precision=float32."
             )
 
@@ -119,3 +119,10 @@ def read_history(path: Path) -> list[dict[str, str]]:
 
 def _short(value: float) -> str:
     return str(value) if isinstance(value, int) else f"{value:.6g}"
+
+
+class EpochBar(RichProgressBar):
+    """The bar of an epoch, which counts epochs from 1 as everything else does."""
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return f"Epoch {current_epoch + 1}/{self.trainer.max_epochs}"

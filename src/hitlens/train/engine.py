@@ -22,7 +22,7 @@ from hitlens.datasets.resident import ResidentData
 from hitlens.datasets.streaming import StreamedData
 from hitlens.errors import InterruptedRunError, RunError
 from hitlens.models.global_norm import normalised_together
-from hitlens.train.callbacks import History, moving_average, read_history
+from hitlens.train.callbacks import EpochBar, History, moving_average, read_history
 from hitlens.train.checkpoints import (
     EpochCheckpoints,
     StayStopped,
@@ -205,7 +205,7 @@ def _trainer(
         max_epochs=config.epochs,
         **settings | {"plugins": [*settings["plugins"], WholeFiles()]},
         precision=precision,
-        callbacks=callbacks,
+        callbacks=[*callbacks, EpochBar()] if progress else callbacks,
         reload_dataloaders_every_n_epochs=1,
         num_sanity_val_steps=0,
         logger=list(loggers) or False,

@@ -13,6 +13,7 @@ from hitlens.detectors.from_yaml.places import Places
 from hitlens.detectors.from_yaml.schema import DetectorDescription
 from hitlens.errors import ConfigError, NotFoundError, foreign_errors_as
 from hitlens.io.names import expanded, has_ending
+from hitlens.settings import text_of_file
 
 
 def is_description(name: str) -> bool:
@@ -41,7 +42,7 @@ def load_detector(path: Path | str) -> Detector:
             f"No file '{path}' to describe a detector. Check the name; a relative one starts from the folder "
             "the command runs in."
         )
-    return read_detector(path.read_text(encoding="utf-8"), str(path))
+    return read_detector(text_of_file(path), str(path))
 
 
 def read_detector(text: str, source: str) -> Detector:

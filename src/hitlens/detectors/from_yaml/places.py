@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, get_args
 
 import yaml
@@ -41,9 +41,6 @@ class Places:
             raise _not_yaml(error, source) from None
         if not isinstance(content, dict):
             raise ConfigError(f"{source} must describe a detector by keys. Got {type(content).__name__}.")
-        for key in _given_twice(self._root):
-            line = key.start_mark.line + 1
-            raise ConfigError(f"{source}, line {line}: '{key.value}' is given twice. Leave one out.")
         self.content: dict[str, Any] = content
 
     def error(self, place: Place, problem: str) -> ConfigError:
@@ -119,19 +116,6 @@ def _inner(node: Any, step: str | int) -> Any:
 def _name_of(node: Any, position: int) -> str:
     name = _inner(node, "name") if isinstance(node, yaml.MappingNode) else None
     return name.value if isinstance(name, yaml.ScalarNode) else str(position)
-
-
-def _given_twice(node: Any) -> Iterator[Any]:
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if key.value in seen:
-                yield key
-            seen.add(key.value)
-            yield from _given_twice(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            yield from _given_twice(value)
 
 
 def _fields_at(model: type[BaseModel], place: Place) -> tuple[str, ...]:
