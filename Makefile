@@ -20,13 +20,14 @@ DEMO_REPORTS := $(DEMO_TASKS:%=demo/%/report.html)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint docs audit benchmarks constraints clean python
+.PHONY: help demo test fuzz lint docs audit benchmarks constraints clean python
 
 help:
 	@echo "make demo         simulate CeBr events, train three networks, write their reports"
 	@echo "make test         lint, types, layers, tests with coverage, documentation and its code"
 	@echo "make docs         the documentation, into docs/_build/html"
 	@echo "make audit        known weaknesses of the versions in constraints.txt; asks the network"
+	@echo "make fuzz         damaged files at every door, FUZZ=\"--number 1000 --seed 2 --door native\""
 	@echo "make benchmarks   speed and accuracy beside other tools; takes long, see benchmarks/"
 	@echo "make constraints  resolve the newest versions anew into constraints.txt"
 	@echo "make clean        remove environments and everything built"
@@ -92,6 +93,10 @@ build/audit/bin/pip-audit: | python
 
 audit: build/audit/bin/pip-audit
 	build/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
+FUZZ := --number 200
+fuzz: $(TEST_ENV)/.installed
+	$(THREADS) $(TEST_ENV)/bin/python tests/fuzz/campaign.py $(FUZZ)
 
 benchmarks: $(TEST_ENV)/.installed
 	@for script in benchmarks/*/run.sh; do \
