@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,15 @@ import torch
 from numpy.typing import NDArray
 
 from hitlens.config import RunConfig
+from hitlens.datasets.splits import Split, SplitConfig
+from hitlens.datasets.targets import strata_of
+from hitlens.detectors import get_detector
 from hitlens.errors import ConfigError
+from hitlens.events import Events
 from hitlens.train.data_module import EventDataModule
 from hitlens.workflow.data import convert
 from hitlens.workflow.prediction_files import predict_files
-from hitlens.workflow.preparing import build_module, learnt_effects, prepare, training_data
+from hitlens.workflow.preparing import build_module, learnt_effects, prepare, split_run, training_data
 from hitlens.workflow.training import train
 
 #: A spot in a square, brighter than all else.
@@ -200,3 +205,24 @@ def test_a_symmetry_that_makes_targets_the_log_curve_does_not_take_is_refused(fo
         else:
             with pytest.raises(ConfigError, match=message):
                 build_module(config, prepared, data)
+
+
+@pytest.mark.parametrize("task", ["interaction_mode", "flavour"])
+def test_splits_keep_the_shares_of_the_classes_that_are_learnt(
+    make_nova: Callable[..., Events], task: str
+) -> None:
+    nova = get_detector("nova")
+    events = nova.complete(make_nova(600, 2))
+    strata = strata_of(events.truth, nova.heads(nova.task(task)))
+
+    def dealt(stratify: str, of: str) -> Split:
+        split = SplitConfig(stratify=stratify)  # type: ignore[arg-type]
+        return split_run(RunConfig(detector="nova", task=of, split=split), events)
+
+    split = dealt("task", task)
+    for name, fraction in (("train", 0.6), ("validation", 0.2), ("test", 0.2)):
+        for stratum, n in zip(*np.unique(strata, return_counts=True), strict=True):
+            assert abs((strata[getattr(split, name)] == stratum).sum() - fraction * n) <= 1
+    hashes = {dealt("detector", of).hash for of in ("interaction_mode", "flavour", "nu_energy")}
+    assert len(hashes) == 1
+    assert split.hash not in hashes

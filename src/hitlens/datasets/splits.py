@@ -33,6 +33,8 @@ class SplitConfig(BaseModel):
     Attributes:
         train: fraction of the events in the training split; likewise `validation` and `test`.
         by: "event" deals out single events, "file" whole files, so that no file feeds two splits.
+        stratify: whose classes have the same share in each split: "detector" those of its first
+            classification, so that all its tasks share one split; "task" those of the task that is learnt.
         seed: the same seed deals the same events the same way.
         on_duplicates: what is done with events whose images are equal. "refuse" raises with the list when an
             image stands in two splits; "keep_first" drops the later copies and counts them; "group" keeps all
@@ -51,6 +53,7 @@ class SplitConfig(BaseModel):
     validation: float = Field(0.2, gt=0, lt=1)
     test: float = Field(0.2, ge=0, lt=1)
     by: Literal["event", "file"] = "event"
+    stratify: Literal["detector", "task"] = "detector"
     seed: int = Field(1, ge=0)
     on_duplicates: Literal["refuse", "keep_first", "group"] = "refuse"
     folds: int = Field(0, ge=0)

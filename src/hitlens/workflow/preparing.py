@@ -199,14 +199,16 @@ def _open(
 
 
 def split_run(config: RunConfig, events: EventSource) -> Split:
-    """Deal the events of a run out to its splits, the same way whatever the task.
+    """Deal the events of a run out to its splits; unless asked otherwise the same way whatever the task.
 
     Raises:
         LeakageError: the same event stands in more than one split.
     """
     detector = get_detector(config.detector)
+    learnt = detector.heads(detector.task(config.task))
     classes = tuple(t for t in detector.tasks if t.is_classification)[:1]
-    strata = strata_of(events.truth, classes or detector.heads(detector.task(config.task)))
+    by_task = config.split.stratify == "task" or not classes
+    strata = strata_of(events.truth, learnt if by_task else classes)
     return split_events(events, config.split, key=detector.key, strata=strata)
 
 
