@@ -68,6 +68,8 @@ def performance_dependence(
     is_class = outcome.dtype == bool
     y = outcome[chosen].astype(np.float64) if is_class else _log_error(outcome[chosen])
     named = [one for one in metadata if np.isfinite(one.values[rows]).any()]
+    if classes is not None:
+        named = [one for one in named if not _is_the_class(one.values[rows], classes)]
     if len(y) < _N_EVENTS or not named or (is_class and min(y.sum(), (1 - y).sum()) < _N_KIND):
         return None
     group = np.zeros(len(y), dtype=np.int64) if classes is None else classes[chosen]
@@ -101,6 +103,11 @@ def _quantities(
         columns.append(classes.astype(np.float64))
     names.append((NOISE, "random numbers, which mean nothing"))
     return names, np.column_stack([*columns, rng.normal(size=len(rows))])
+
+
+def _is_the_class(values: NDArray[np.float64], classes: NDArray[np.int64]) -> bool:
+    """Say whether a quantity has one value in each class: shuffled within it, it would mean nothing."""
+    return all(len(np.unique(values[classes == number])) == 1 for number in np.unique(classes))
 
 
 def _log_error(error: NDArray[np.float64]) -> NDArray[np.float64]:
