@@ -20,7 +20,7 @@ DEMO_REPORTS := $(DEMO_TASKS:%=demo/%/report.html)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test fuzz lint docs audit benchmarks constraints clean python
+.PHONY: help demo test fuzz kill lint docs audit benchmarks constraints clean python
 
 help:
 	@echo "make demo         simulate CeBr events, train three networks, write their reports"
@@ -29,6 +29,7 @@ help:
 	@echo "make audit        known weaknesses of the versions in constraints.txt; asks the network"
 	@echo "make fuzz         damaged files at every door, FUZZ=\"--number 1000 --seed 2 --door native\""
 	@echo "make benchmarks   speed and accuracy beside other tools; takes long, see benchmarks/"
+	@echo "make kill         kill commands at random moments and compare; KILLS=40 SEED=1 SECONDS=900"
 	@echo "make constraints  resolve the newest versions anew into constraints.txt"
 	@echo "make clean        remove environments and everything built"
 
@@ -97,6 +98,13 @@ audit: build/audit/bin/pip-audit
 FUZZ := --number 200
 fuzz: $(TEST_ENV)/.installed
 	$(THREADS) $(TEST_ENV)/bin/python tests/fuzz/campaign.py $(FUZZ)
+
+KILLS := 40
+SEED := 1
+SECONDS := 900
+
+kill: $(TEST_ENV)/.installed
+	$(THREADS) $(TEST_ENV)/bin/python tests/kill.py --kills $(KILLS) --seed $(SEED) --seconds $(SECONDS)
 
 benchmarks: $(TEST_ENV)/.installed
 	@for script in benchmarks/*/run.sh; do \
