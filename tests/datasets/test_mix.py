@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from hitlens.datasets.mix import balanced_kinds, mixed_kinds, undersampled
+from hitlens.datasets.mix import balanced_kinds, composition, mixed_kinds, undersampled
 from hitlens.detector import Task
 from hitlens.errors import ConfigError, DataError, SelectionError
 
@@ -73,3 +73,12 @@ def test_a_missing_value_is_of_no_kind() -> None:
 def test_a_condition_that_cannot_be_read_names_its_setting() -> None:
     with pytest.raises(SelectionError, match=r"train\.mix: Expression 'q >' cannot be read"):
         mixed_kinds(pl.DataFrame({"q": [1]}), {"q >": 1})
+
+
+def test_what_an_epoch_shows_follows_the_chances() -> None:
+    truth = pl.DataFrame({"mode": [0, 0, 0, 2, 4, None]})
+    balanced = balanced_kinds(truth, (MODE,)).chances
+    assert composition(truth, (MODE,), 90, balanced) == {"mode": {"QE": 30, "DIS": 30, "NC": 30}}
+    kinds = mixed_kinds(truth, {"mode = 0": 3, "mode = 4": 1})
+    assert composition(truth, (MODE,), 8, kinds.chances) == {"mode": {"QE": 6, "DIS": 0, "NC": 2}}
+    assert composition(truth, (MODE,), 0) == {"mode": {"QE": 3, "DIS": 1, "NC": 1}}

@@ -89,6 +89,34 @@ def undersampled(truth: pl.DataFrame, heads: tuple[Task, ...], seed: int) -> NDA
     return chosen
 
 
+def composition(
+    truth: pl.DataFrame, heads: tuple[Task, ...], n_draws: int, chances: NDArray[np.float64] | None = None
+) -> dict[str, dict[str, float]]:
+    """Return how many events of each class an epoch shows, by head that classifies, expected where drawn.
+
+    Args:
+        truth: of the training events.
+        heads: tasks learnt together.
+        n_draws: events an epoch; 0 for as many as there are.
+        chances: chance of each event to be drawn, sum 1; None for the same of all.
+
+    Examples:
+        >>> task = Task(name="many", kind="binary", meaning="", target="n > 1", class_names=("one", "many"))
+        >>> truth = pl.DataFrame({"n": [1, 1, 1, 2]})
+        >>> composition(truth, (task,), 100), composition(truth, (task,), 0)
+        ({'many': {'one': 75.0, 'many': 25.0}}, {'many': {'one': 3.0, 'many': 1.0}})
+    """
+    weights = np.full(len(truth), 1 / max(1, len(truth))) if chances is None else chances
+    found = {}
+    for head in heads:
+        if head.is_classification:
+            labels = _class_numbers(truth, (head,), "balanced")
+            shown = [weights[labels == number].sum() for number in range(len(head.class_names))]
+            n_events = [round(float(share) * (n_draws or len(truth)), 1) for share in shown]
+            found[head.name] = dict(zip(head.class_names, n_events, strict=True))
+    return found
+
+
 def _class_numbers(truth: pl.DataFrame, heads: tuple[Task, ...], mix: str) -> NDArray[np.int64]:
     """Class of each event in the first head that classifies, -1 where it has none."""
     classifying = [head for head in heads if head.is_classification]

@@ -156,6 +156,10 @@ def _facts(
     facts = {"event files": ", ".join(map(str, data.get("files", ())))}
     facts |= {f"left out of the run: {why}": f"{n:,}" for why, n in data.get("left_out", {}).items()}
     facts |= copies_fact(provenance)
+    for head, classes in provenance.get("shown", {}).items():
+        total = max(1.0, sum(classes.values()))
+        shares = ", ".join(f"{name} {n:,.0f} ({n / total:.1%})" for name, n in classes.items())
+        facts[f"shown in an epoch of the training, {head}"] = shares
     if provenance.get("status") == "interrupted":
         facts["training"] = "interrupted: the model is that of the best epoch so far"
     if events is None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pytorch_lightning.loggers import Logger
 
 from hitlens.config import RunConfig, dump_config
+from hitlens.datasets.mix import composition
 from hitlens.datasets.resident import ResidentData
 from hitlens.datasets.splits import NAMES
 from hitlens.datasets.streaming import StreamedData
@@ -384,6 +385,9 @@ def _first_record(config: RunConfig, prepared: Prepared, folder: Path) -> dict[s
             "on_duplicates": config.split.on_duplicates,
             "copies": asdict(prepared.copies),
         },
+        "shown": composition(
+            prepared.events.truth[prepared.split.train], prepared.heads, config.train.draws, prepared.chances
+        ),
         "seed": config.train.seed,
         "monitor": monitored(prepared.heads, config.train.monitor)[0],
         "settings": flattened(config.model_dump(mode="json")),
