@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import polars as pl
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -40,6 +41,26 @@ def test_a_run_is_evaluated_once_and_its_report_written_again(make_run) -> None:
     again = run(evaluate, folder)
     assert isinstance(again.exception, RunError)
     assert run(evaluate, folder, "--again", "--split", "validation", "--no-baselines").exit_code == 0
+
+
+def test_events_without_an_answer_are_counted_on_the_terminal_and_on_the_page(
+    make_run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_run("single_energy", 90)
+    read = evaluation.read_run_predictions
+
+    def with_two_missing(path):
+        predictions = read(path)
+        nth = pl.int_range(pl.len()).over("split")
+        missing = pl.when((pl.col("split") == "test") & (nth < 2) & (pl.col("true_energy_2_mev") == 0))
+        holes = [missing.then(None).otherwise(pl.col(c)).alias(c) for c in ("pred_energy_1_mev",)]
+        return predictions.with_table(predictions.table.sort("true_energy_2_mev").with_columns(holes))
+
+    monkeypatch.setattr(evaluation, "read_run_predictions", with_two_missing)
+    done = run(evaluate, folder, "--no-baselines")
+    assert done.exit_code == 0, done.output
+    assert "2 prediction not finite" in done.output
+    assert "prediction not finite" in (folder / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
