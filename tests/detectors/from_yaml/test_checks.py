@@ -60,8 +60,8 @@ WRONG = {
     ),
     "unknown kind of file": (
         "kind: npz",
-        "kind: npy",
-        "line 27: files[counts].kind: Input should be 'hdf5', 'npz', 'root' or 'parquet'",
+        "kind: fits",
+        "line 27: files[counts].kind: Input should be 'hdf5', 'npz', 'root',",
     ),
     "two views of one name": (
         "name: y, shape",
