@@ -17,7 +17,7 @@ from hitlens.errors import ConfigError, DataError, NotFoundError, RunError
 from hitlens.evaluate.results import Reading, read_results, write_results
 from hitlens.events import Events
 from hitlens.report.page import reading_warnings
-from hitlens.workflow import evaluation, reporting, runs
+from hitlens.workflow import evaluation, galleries, reporting, runs
 from hitlens.workflow.evaluation import evaluate_run
 from hitlens.workflow.event_files import file_records
 from hitlens.workflow.listing import list_runs
@@ -48,8 +48,8 @@ def quick_detector(monkeypatch: pytest.MonkeyPatch) -> None:
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures are not drawn: for tests of what stands in metrics.json."""
     monkeypatch.setattr(reporting, "render_report", lambda content: ("", ()))
-    monkeypatch.setattr(evaluation, "draw_gallery", lambda gallery, view: None)
-    monkeypatch.setattr(evaluation, "figure_to_bytes", lambda figure, file_format, dpi: b"")
+    monkeypatch.setattr(galleries, "draw_gallery", lambda gallery, view: None)
+    monkeypatch.setattr(galleries, "figure_to_bytes", lambda figure, file_format, dpi: b"")
 
 
 def test_a_run_gets_its_numbers_report_and_figures(make_run) -> None:
@@ -256,8 +256,8 @@ def test_an_evaluation_that_was_killed_is_finished_as_the_same_reading(
         evaluate_run(folder)
     [begun] = readings_of(folder)
     monkeypatch.undo()
-    monkeypatch.setattr(evaluation, "draw_gallery", lambda gallery, view: None)
-    monkeypatch.setattr(evaluation, "figure_to_bytes", lambda figure, file_format, dpi: b"")
+    monkeypatch.setattr(galleries, "draw_gallery", lambda gallery, view: None)
+    monkeypatch.setattr(galleries, "figure_to_bytes", lambda figure, file_format, dpi: b"")
     monkeypatch.setattr(reporting, "render_report", lambda content: ("", ()))
     with pytest.raises(RunError, match=r"--cut 0\.5"):
         evaluate_run(folder, cut=0.7)

@@ -27,7 +27,11 @@ def evaluate(
     ] = None,
     data: Annotated[
         list[Path] | None,
-        typer.Option("--data", "-d", help="Where the event files are now, if they were moved."),
+        typer.Option(
+            "--data",
+            "-d",
+            help="The event files of the run, if they were moved; or other labelled files to evaluate.",
+        ),
     ] = None,
     again: Annotated[
         bool,
@@ -36,6 +40,14 @@ def evaluate(
     interrupted: Annotated[
         bool,
         typer.Option("--interrupted", help="Evaluate the model of a training that was interrupted."),
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for other files; RUN/evaluations/NAME if left out."),
+    ] = None,
+    drop_seen: Annotated[
+        bool,
+        typer.Option("--drop-seen", help="Leave out events of other files that were in the training."),
     ] = False,
     numbers_only: Annotated[
         bool,
@@ -51,6 +63,7 @@ def evaluate(
     from hitlens.report.findings import findings_summary, findings_tables
     from hitlens.report.summary import summary_table, task_table
     from hitlens.workflow.evaluation import evaluate_run
+    from hitlens.workflow.other_data import FOLDER
 
     asked = {"split": split, "cut": cut, "baselines": baselines, "baseline_events": baseline_events}
     changes = {name: value for name, value in asked.items() if value is not None}
@@ -68,6 +81,8 @@ def evaluate(
             again=again,
             interrupted=interrupted,
             without_events=numbers_only,
+            out=output,
+            drop_seen=drop_seen,
             progress=show,
             **changes,
         )
@@ -80,4 +95,5 @@ def evaluate(
             console.print(terminal_table(found))
     elif (summary := findings_summary(results)) is not None:
         console.print(terminal_table(summary))
-    typer.echo(f"Numbers: {run / 'metrics.json'}. Report: {run / 'report.html'}")
+    kept = Path(results.data.get(FOLDER, run))
+    typer.echo(f"Numbers: {kept / 'metrics.json'}. Report: {kept / 'report.html'}")

@@ -30,6 +30,7 @@ def evaluate(
     *,
     baselines: Sequence[BaselineColumns] = (),
     training: pl.DataFrame | None = None,
+    validation: Predictions | None = None,
     readings: Sequence[Reading] = (),
     data: Mapping[str, str] | None = None,
 ) -> Results:
@@ -42,6 +43,8 @@ def evaluate(
         baselines: what physics methods say of events of that split.
         training: truth of the training split, for the constant predictor; None takes the rows the
             predictions have of it, or else of the validation split.
+        validation: of events on which a cut may be chosen; None takes the validation split where the test
+            split is evaluated.
         readings: earlier evaluations of this model.
         data: facts about the events, for the report.
 
@@ -64,7 +67,9 @@ def evaluate(
         baselines=tuple(baselines),
         config=config,
         rng=np.random.default_rng(config.seed),
-        validation=predictions.split("validation") if config.split == "test" else None,
+        validation=predictions.split("validation")
+        if validation is None and config.split == "test"
+        else validation,
     )
     metadata = describe_metadata(truth, detector, context.binned) if config.metadata else ()
     now = Reading(datetime.now(UTC).isoformat(timespec="milliseconds"), config.split, config.cut)

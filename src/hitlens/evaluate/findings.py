@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hitlens.metrics.interval import Interval
+from hitlens.metrics.interval import Interval, independent_difference
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,21 @@ class WorstSlice:
     rest: Interval | None
 
     @property
-    def is_confirmed(self) -> bool:
-        """Whether the other half agrees: the slice is worse, its interval apart from that of the rest."""
+    def difference(self) -> Interval | None:
+        """The metric in the slice less that on all other events, of the other half."""
         if self.value is None or self.rest is None:
+            return None
+        return independent_difference(self.value, self.rest)
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the other half agrees: it is worse there, by a difference whose interval excludes zero."""
+        difference = self.difference
+        if difference is None:
             return False
         if self.metric in ("balanced_accuracy", "auc"):
-            return self.value.high < self.rest.low
-        return self.value.low > self.rest.high
+            return difference.high < 0
+        return difference.low > 0
 
 
 @dataclass(frozen=True)

@@ -321,6 +321,7 @@ class Results:
         data: facts about the events by name, for the report: files, counts.
         galleries: pictures of single events.
         made_from: sha256 of the model and of the predictions, by file name; empty in older results.
+        notes: what a reader must know before the numbers, a sentence each.
     """
 
     detector: str
@@ -336,6 +337,7 @@ class Results:
     data: Mapping[str, str] = field(default_factory=dict)
     galleries: tuple[Picture, ...] = ()
     made_from: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def head(self, name: str) -> TaskResult:
         """Return the results of one head.

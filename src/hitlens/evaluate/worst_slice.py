@@ -163,11 +163,13 @@ def worst_slices(
     class_names: tuple[str, ...],
     config: EvaluateConfig,
 ) -> tuple[WorstSlice, ...]:
-    """Return the slices on which a model does worst, of one condition or of two joined by AND.
+    """Return the slices on which a model certainly does worse, the worst first; none where none is certain.
+
+    A slice is of one condition or of two joined by AND.
 
     Half of the events, drawn at random, chooses: the slice with the worst metric less one standard error, or
     two for two conditions, of which there are many: small slices must not win by luck alone. The other half
-    says how bad it is.
+    says how bad it is, and whether the difference to all other events excludes zero.
 
     Args:
         quality: the metric.
@@ -187,7 +189,9 @@ def worst_slices(
             break
         if all(_overlap(slice_.inside & half, other.inside & half) < _OVERLAP for other in found):
             found.append(slice_)
-    return tuple(_confirmed(quality, one, half, class_names, least) for one in found)
+    measured = [_measured(quality, one, half, class_names, least) for one in found]
+    certain = [one for one in measured if one.is_certain]
+    return tuple(sorted(certain, key=lambda one: -abs(one.difference.value if one.difference else 0.0)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,7 +242,7 @@ def _overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     return float((one & other).sum() / max(1, (one | other).sum()))
 
 
-def _confirmed(
+def _measured(
     quality: Quality, one: _Slice, half: NDArray[np.bool_], class_names: tuple[str, ...], least: int
 ) -> WorstSlice:
     value, _, classes = one.found

@@ -69,6 +69,31 @@ class Interval:
         return cls(math.nan, math.nan, math.nan, level)
 
 
+def independent_difference(one: Interval, other: Interval) -> Interval:
+    """Return the difference of two values measured on different events, with its interval.
+
+    The distances of the values to the ends of their intervals are added in squares (Zou and Donner,
+    Statistics in Medicine 27 (2008) 1693), which keeps lopsided intervals lopsided.
+
+    Args:
+        one: from which is subtracted.
+        other: what is subtracted, of the same coverage.
+
+    Raises:
+        ConfigError: the intervals have different coverages.
+
+    Examples:
+        >>> print(independent_difference(Interval(0.8, 0.77, 0.83), Interval(0.9, 0.86, 0.94)))
+        -0.100 [-0.150, -0.050]
+    """
+    if one.level != other.level:
+        raise ConfigError(f"Intervals must have the same coverage. Got {one.level} and {other.level}.")
+    value = one.value - other.value
+    low = value - math.hypot(one.value - one.low, other.high - other.value)
+    high = value + math.hypot(one.high - one.value, other.value - other.low)
+    return Interval(value, low, high, one.level)
+
+
 def bootstrap(
     metric: Metric,
     *arrays: ArrayLike,

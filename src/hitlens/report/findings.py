@@ -11,8 +11,9 @@ from hitlens.report.tables import Cell, Table, table
 #: What the tables do and do not say; stands below them.
 NOTES = (
     "Worst slices were searched among single bins of the quantities and pairs of them on a random half of "
-    "the events; the worst of so many looks worse than it is, so only the value on the other half counts. It "
-    "is in colour where its interval lies beyond that of all other events of that half.",
+    "the events; the worst of so many looks worse than it is, so only the value on the other half counts. "
+    "Listed are those that are certainly worse there, by a difference to all other events whose interval "
+    "excludes zero, the worst first; where no such table stands there was none.",
     "An importance is what the score of foretelling the performance from the quantities loses when one of "
     "them is shuffled (among events of one true class, where there are classes); quantities that say the "
     "same hide each other, so see what each foretells without the others. It says where the performance "
@@ -26,7 +27,7 @@ def findings_tables(task: TaskResult) -> list[Table]:
     Args:
         task: results of one head.
     """
-    slices = [worst_slice_table(task)] if task.worst_slices else []
+    slices = [worst_slice_table(task)] if any(one.is_certain for one in task.worst_slices) else []
     return [*slices, *(dependence_table(task, one) for one in task.dependences)]
 
 
@@ -38,8 +39,8 @@ def findings_summary(results: Results) -> Table | None:
     """
     rows: list[list[str | Cell]] = []
     for task in results.tasks:
-        for one in task.worst_slices[:1]:
-            here = Cell(interval_text(one.value), "bad" if one.is_confirmed else "")
+        for one in [one for one in task.worst_slices if one.is_certain][:1]:
+            here = Cell(interval_text(one.value), "bad")
             rows.append([task.task, f"worst where {one.words}", _metric(one), here, interval_text(one.rest)])
         for found in task.dependences:
             first = next((one for one in found.influences if one.name not in (CLASS, NOISE)), None)
@@ -62,14 +63,17 @@ def worst_slice_table(task: TaskResult) -> Table:
             one.words,
             _metric(one),
             f"{one.found:.4g}",
-            Cell(interval_text(one.value), "bad" if one.is_confirmed else ""),
+            Cell(interval_text(one.value), "bad"),
             f"{one.n_events:,}",
             interval_text(one.rest),
+            interval_text(one.difference),
             one.condition,
         ]
         for one in task.worst_slices
+        if one.is_certain
     ]
-    columns = ["worst slice", "metric", "where searched", "other half", "events", "all others", "condition"]
+    columns = ["worst slice", "metric", "where searched", "other half", "events", "all others"]
+    columns += ["difference", "condition"]
     return table(f"Where {task.task} is worst", columns, rows, numeric=2)
 
 

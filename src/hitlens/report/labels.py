@@ -163,3 +163,13 @@ def metric_text(metric: MetricResult) -> str:
     if metric.interval is None:
         return f"- ({metric.reason})" if metric.reason else "-"
     return interval_text(metric.interval) + (f" {metric.unit}" if metric.unit else "")
+
+
+def split_words(split: str) -> str:
+    """Return which events a split is, in words.
+
+    Examples:
+        >>> split_words("test"), split_words("none")
+        ('the test split', 'events that had no part in the training')
+    """
+    return "events that had no part in the training" if split == "none" else f"the {split} split"

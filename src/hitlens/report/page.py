@@ -13,7 +13,7 @@ from hitlens.evaluate.results import Reading, Results, TaskResult
 from hitlens.report.drawn import DrawnFigure, all_figures
 from hitlens.report.findings import NOTES, findings_tables
 from hitlens.report.gallery import Gallery
-from hitlens.report.labels import file_name
+from hitlens.report.labels import file_name, split_words
 from hitlens.report.render import render
 from hitlens.report.summary import FEW_HEADS, best_cut_table, summary_table, task_table
 from hitlens.report.tables import (
@@ -142,7 +142,7 @@ def _by_head(
 def _subtitle(results: Results, detector: Detector) -> str:
     when = results.readings[-1].when[:16].replace("T", " ") + " UTC" if results.readings else "unknown time"
     return (
-        f"{detector.title}. Task {results.task}: {results.n_events:,} events of the {results.split} split, "
+        f"{detector.title}. Task {results.task}: {results.n_events:,} events, {split_words(results.split)}, "
         f"evaluated {when}."
     )
 
@@ -155,7 +155,7 @@ def reading_warnings(results: Results) -> list[str]:
         >>> reading_warnings(one)[0][:46]
         'These numbers are from the validation split, o'
     """
-    warnings = []
+    warnings = list(results.notes)
     if training := results.data.get("training"):
         warnings.append(f"The training was {training}; --resume would change these numbers.")
     if results.split in ("validation", "train"):
@@ -164,11 +164,16 @@ def reading_warnings(results: Results) -> list[str]:
             f"These numbers are from the {results.split} split, on which {use}: they are better than on new "
             "events."
         )
-    readings = [reading for reading in results.readings if reading.split == "test"]
+    if results.split == "none":
+        files = results.data.get("evaluated files", "files that had no part in the training")
+        warnings.insert(0, f"These numbers are of other events than the run's own test split: {files}.")
+    what = "These files were" if results.split == "none" else "The test split was"
+    counted = "none" if results.split == "none" else "test"
+    readings = [reading for reading in results.readings if reading.split == counted]
     if len(readings) > 1:
         listed = ", ".join(_reading_words(one, readings[-1]) for one in readings)
         warnings.append(
-            f"The test split was evaluated {len(readings)} times: {listed}. A choice made between these "
+            f"{what} evaluated {len(readings)} times: {listed}. A choice made between these "
             "readings makes the last one too good."
         )
     return warnings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hitlens.evaluate.results import BaselineResult, MetricResult, Results, TaskResult
-from hitlens.report.labels import column_label, method_label, metric_label, metric_text
+from hitlens.report.labels import column_label, method_label, metric_label, metric_text, split_words
 from hitlens.report.tables import Cell, Table, table, verdict
 
 #: A report of more heads than this is kept short: two numbers a head, slices and galleries folded away.
@@ -37,7 +37,7 @@ def summary_table(results: Results) -> Table:
             rows.append(row)
     level = f"{100 * results.level:g} % interval"
     columns = ["task", "metric", f"model [{level}]", *map(method_label, names)]
-    return table(f"Results on the {results.split} split", columns, rows, numeric=2)
+    return table(f"Results on {split_words(results.split)}", columns, rows, numeric=2)
 
 
 def summary_metrics(task: TaskResult, n_heads: int) -> list[MetricResult]:

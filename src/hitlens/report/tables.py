@@ -12,7 +12,15 @@ from hitlens.evaluate.crossvalidation import CrossValidatedHead
 from hitlens.evaluate.regression import METRICS, quantities
 from hitlens.evaluate.results import BaselineResult, MetricResult, Results, TaskResult
 from hitlens.evaluate.study import VariantHead
-from hitlens.report.labels import MEANINGS, column_label, method_label, metric_label, metric_text, with_unit
+from hitlens.report.labels import (
+    MEANINGS,
+    column_label,
+    method_label,
+    metric_label,
+    metric_text,
+    split_words,
+    with_unit,
+)
 
 #: Metrics of which less is better.
 _LOWER_IS_BETTER = ("rmse", "mae", "resolution", "relative_sd", "relative_resolution")
@@ -181,7 +189,10 @@ def data_table(results: Results, *, by_task: bool = True) -> Table:
         by_task: whether each task's events are listed.
     """
     rows = [
-        [f"{name} split{' (evaluated here)' if name == results.split else ''}", f"{n:,}"]
+        [
+            f"{split_words(name).removeprefix('the ')}{' (evaluated here)' if name == results.split else ''}",
+            f"{n:,}",
+        ]
         for name, n in results.n_events_by_split.items()
     ]
     for task in results.tasks if by_task else ():

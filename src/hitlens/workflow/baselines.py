@@ -72,17 +72,20 @@ def run_baselines(
     training: NDArray[np.int64] | None,
     run: RunConfig,
     progress: Progress | None = None,
+    *,
+    taught: EventSource | None = None,
 ) -> list[BaselineColumns]:
     """Return what the methods beside the model say of the evaluated split.
 
     Args:
         predictions: of the model, all splits.
-        events: all events of the run.
+        events: among which the evaluated ones are, by their keys.
         detector: its description.
         config: which methods, on how many events.
         training: positions of the training events; without them nothing is learnt.
         run: settings of the run: how its classes were weighed.
         progress: told what is being done.
+        taught: events among which the training events are; None where they are the same.
 
     Raises:
         DataError: an evaluated event is not among the events, or a method gives no answer for a task.
@@ -92,13 +95,14 @@ def run_baselines(
         return []
     found = _own(chosen, events, detector, config, progress)
     if training is not None and len(training) and config.learned:
-        found += _learned(chosen, events, detector, config, training, run, progress)
+        found += _learned(chosen, events, taught or events, detector, config, training, run, progress)
     return found
 
 
 def _learned(
     chosen: Predictions,
     events: EventSource,
+    taught: EventSource,
     detector: Detector,
     config: EvaluateConfig,
     training: NDArray[np.int64],
@@ -116,7 +120,7 @@ def _learned(
         learned_baselines(
             config.learned,
             chosen.heads,
-            _summaries(events, training, detector),
+            _summaries(taught, training, detector),
             _summaries(events, positions, detector),
             np.arange(len(chosen)),
             balanced=balanced,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,22 +13,18 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from hitlens.config import RunConfig
-from hitlens.detector import Detector
 from hitlens.detectors import get_detector
 from hitlens.errors import ConfigError, RunError
 from hitlens.evaluate.config import EvaluateConfig
 from hitlens.evaluate.evaluation import check_split, evaluate
-from hitlens.evaluate.predictions import Predictions
-from hitlens.evaluate.results import Picture, Results, write_results
+from hitlens.evaluate.results import Results, write_results
 from hitlens.events import EventSource
 from hitlens.io.outputs import check_output
 from hitlens.io.ownership import owning_folder
 from hitlens.report.drawn import DrawnFigure
-from hitlens.report.embed import figure_to_bytes
-from hitlens.report.event_display import draw_gallery
 from hitlens.workflow import runs
 from hitlens.workflow.baselines import Progress, run_baselines, training_rows
-from hitlens.workflow.galleries import DPI, run_galleries
+from hitlens.workflow.galleries import drawn_galleries
 from hitlens.workflow.listing import numbers_of
 from hitlens.workflow.origins import (
     made_from,
@@ -38,9 +33,10 @@ from hitlens.workflow.origins import (
     readings_of,
     set_outdated_aside,
 )
+from hitlens.workflow.other_data import evaluate_other
 from hitlens.workflow.readings import next_reading
 from hitlens.workflow.reporting import write_run_report
-from hitlens.workflow.run_events import read_run_config, read_run_events
+from hitlens.workflow.run_events import locate_run_files, read_data, read_run_config
 
 
 @owning_folder
@@ -51,6 +47,8 @@ def evaluate_run(
     again: bool = False,
     interrupted: bool = False,
     without_events: bool = False,
+    out: Path | None = None,
+    drop_seen: bool = False,
     progress: Progress | None = None,
     **changes: Any,
 ) -> Results:
@@ -62,10 +60,14 @@ def evaluate_run(
 
     Args:
         folder: run folder.
-        files: where the event files are now, if they were moved; None looks for them.
+        files: the event files of the run, where they are now; or other ones, told apart by checksum, of
+            which all labelled events are evaluated into a folder of their own: see
+            `hitlens.workflow.other_data.evaluate_other`. None looks for the run's.
         again: evaluate although this split was evaluated before.
         interrupted: evaluate the model of a training that was interrupted and can be continued.
         without_events: do without the event files: numbers only, no baselines and no gallery.
+        out: folder for the evaluation of other files.
+        drop_seen: leave out events of other files that were in the training.
         progress: told what is being done.
         changes: settings of `EvaluateConfig` that differ from the run's.
 
@@ -84,12 +86,21 @@ def evaluate_run(
     provenance = runs.read_provenance(folder)
     _check_status(folder, provenance, interrupted)
     predictions = read_run_predictions(folder)
+    located = None
+    if not without_events:
+        located = locate_run_files(folder, run, files)
+        if located is None:
+            return evaluate_other(
+                folder, run, files or (), config, out=out, again=again, drop_seen=drop_seen, progress=progress
+            )
+    if out is not None:
+        raise ConfigError("-o is the folder for the evaluation of other files than the run's: --data FILE.")
     set_outdated_aside(folder)
     origin = made_from(folder)
     reading = next_reading(folder, config, origin.get(runs.MODEL, ""), again=again)
     check_split(predictions, config.split)
     detector = get_detector(run.detector)
-    events = None if without_events else read_run_events(folder, run, files)
+    events = None if located is None else read_data(run.data, run.detector, located)
     rows = None if events is None else training_rows(predictions, events, detector, run, provenance)
     baselines = (
         [] if events is None else run_baselines(predictions, events, detector, config, rows, run, progress)
@@ -104,7 +115,9 @@ def evaluate_run(
         data=_facts(provenance, events, rows),
     )
     pictures = (
-        _pictures(predictions.split(config.split), events, detector, config) if events is not None else []
+        drawn_galleries(predictions.split(config.split), events, detector, config.cut)
+        if events is not None
+        else []
     )
     done = replace(reading, finished=True)
     results = replace(
@@ -191,14 +204,3 @@ def copies_fact(record: dict[str, Any]) -> dict[str, str]:
     text = f"{copies['n_events']:,}, of {copies['n_images']:,} images ({done})"
     other = f"; {copies['n_other_truth']:,} have one that also stands with another target"
     return {"events with equal images": text + (other if copies["n_other_truth"] else "")}
-
-
-def _pictures(
-    chosen: Predictions, events: EventSource, detector: Detector, config: EvaluateConfig
-) -> list[tuple[Picture, DrawnFigure]]:
-    found = []
-    for one in run_galleries(chosen, events, detector, config.cut):
-        content = figure_to_bytes(draw_gallery(one, detector.views), "png", DPI)
-        picture = Picture(one.name, one.title, one.caption, one.alt, hashlib.sha256(content).hexdigest())
-        found.append((picture, DrawnFigure(one.name, content, "png", one.caption, one.alt, wide=True)))
-    return found

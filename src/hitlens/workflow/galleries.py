@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,9 +19,11 @@ from hitlens.detectors import get_detector, read_detector
 from hitlens.errors import ConfigError, DataError, SelectionError
 from hitlens.evaluate.predictions import Predictions, read_predictions
 from hitlens.evaluate.regression import largest_errors
+from hitlens.evaluate.results import Picture
 from hitlens.events import EventSource, evaluate_expression
 from hitlens.io.names import has_ending
 from hitlens.io.outputs import check_output
+from hitlens.report.drawn import DrawnFigure
 from hitlens.report.embed import figure_to_bytes
 from hitlens.report.event_display import draw_gallery
 from hitlens.report.gallery import Gallery, class_outcomes, make_gallery, outcomes
@@ -84,6 +87,19 @@ def run_galleries(
         _gallery(predictions, events, detector, one, [where[row] for row in one.rows.tolist()])
         for one in drawn
     )
+
+
+def drawn_galleries(
+    predictions: Predictions, events: EventSource, detector: Detector, cut: float
+) -> list[tuple[Picture, DrawnFigure]]:
+    """Return the galleries of a report as results keep them, with their drawings; as `run_galleries`."""
+    drawn = []
+    for one in run_galleries(predictions, events, detector, cut):
+        content = figure_to_bytes(draw_gallery(one, detector.views), "png", DPI)
+        sha256 = hashlib.sha256(content).hexdigest()
+        picture = Picture(one.name, one.title, one.caption, one.alt, sha256)
+        drawn.append((picture, DrawnFigure(one.name, content, "png", one.caption, one.alt, wide=True)))
+    return drawn
 
 
 def _n_shown(n_views: int, n_heads: int) -> int:

@@ -84,7 +84,12 @@ def _galleries(folder: Path, results: Results) -> tuple[list[tuple[str, DrawnFig
 
 
 def write_run_report(
-    folder: Path, config: RunConfig, results: Results, galleries: list[tuple[str, DrawnFigure]]
+    folder: Path,
+    config: RunConfig,
+    results: Results,
+    galleries: list[tuple[str, DrawnFigure]],
+    *,
+    out: Path | None = None,
 ) -> Path:
     """Write report.html and figures/ of a run; figures of an earlier report are removed.
 
@@ -93,10 +98,12 @@ def write_run_report(
         config: its settings.
         results: of its evaluation.
         galleries: pictures of single events with their titles.
+        out: where page and figures go, if not into the run folder.
 
     Returns:
         Path of the page.
     """
+    target = out or folder
     provenance = runs.read_provenance(folder)
     page, figures = render_report(
         ReportContent(
@@ -110,14 +117,14 @@ def write_run_report(
             title=config.title,
         )
     )
-    written = {write_whole(folder / runs.FIGURES / MADE_FROM, json.dumps(dict(results.made_from), indent=1))}
+    written = {write_whole(target / runs.FIGURES / MADE_FROM, json.dumps(dict(results.made_from), indent=1))}
     for figure in (*figures, *(figure for _, figure in galleries)):
-        path = inside(folder / runs.FIGURES, f"{figure.name}.{figure.file_format}")
+        path = inside(target / runs.FIGURES, f"{figure.name}.{figure.file_format}")
         written.add(write_whole(path, figure.content))
-    for path in (folder / runs.FIGURES).glob("*"):
+    for path in (target / runs.FIGURES).glob("*"):
         if path not in written and path.suffix in (".svg", ".png"):
             path.unlink()
-    return write_whole(folder / runs.REPORT, page)
+    return write_whole(target / runs.REPORT, page)
 
 
 def _read_history(folder: Path) -> pl.DataFrame | None:
