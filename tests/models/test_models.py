@@ -205,6 +205,20 @@ PIXEL_MAPS = tuple(
 )
 
 
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (1, 40), (40, 1), (2, 2), (31, 47), (1, 1, 30), (2, 2, 2), (5, 7, 9)]
+)
+@pytest.mark.parametrize("name", list(MODELS))
+def test_no_view_is_too_small_for_its_networks(name: str, shape: tuple[int, ...]) -> None:
+    if len(shape) not in MODELS[name].n_axes:
+        pytest.skip(f"{name} takes flat views only")
+    view = View(name="odd", shape=shape, axes=("z", "y", "x")[-len(shape) :], unit="counts")
+    network = build_network(name, {}, (view,), 1, 2)
+    for n_events in (4, 1):
+        outputs = network.train(n_events > 1)(inputs((view,), n_events))
+        assert outputs.shape == (n_events, 2) and torch.isfinite(outputs).all()
+
+
 @pytest.mark.parametrize("n_outputs", [1, 5])
 def test_the_two_branch_seed_network_has_its_published_size(n_outputs: int) -> None:
     network = build_network("two_branch_cnn", {}, PIXEL_MAPS, 1, n_outputs)

@@ -87,11 +87,7 @@ class History(Callback):
         row |= {name: value for name, value in scores.items() if name.startswith("val_") and name not in row}
         if connected().is_first:
             self._append(row, trainer)
-        if not math.isfinite(row["train_loss"]) or not math.isfinite(row["val_loss"]):
-            raise RunError(
-                f"Training diverged in epoch {row['epoch'] + 1}: the loss is not a number any more. "
-                "Try a lower train.learning_rate, a longer train.warmup_epochs or train.precision=float32."
-            )
+        check_losses(row["epoch"] + 1, row["train_loss"], row["val_loss"])
 
     def _append(self, row: dict[str, Any], trainer: lightning.Trainer) -> None:
         rows = [*read_history(self.path), {name: _short(value) for name, value in row.items()}]
@@ -126,3 +122,27 @@ class EpochBar(RichProgressBar):
 
     def _get_train_description(self, current_epoch: int) -> str:
         return f"Epoch {current_epoch + 1}/{self.trainer.max_epochs}"
+
+
+def check_losses(epoch: int, training: float, validation: float) -> None:
+    """End a training whose loss is not a number any more; on validation events alone that is no divergence.
+
+    Args:
+        epoch: counted from 1.
+        training: loss of the training events.
+        validation: loss of the validation events.
+
+    Raises:
+        RunError: one of them is not finite.
+    """
+    if not math.isfinite(training):
+        raise RunError(
+            f"Training diverged in epoch {epoch}: the loss is not a number any more. "
+            "Try a lower train.learning_rate, a longer train.warmup_epochs or train.precision=float32."
+        )
+    if not math.isfinite(validation):
+        raise RunError(
+            f"The loss of the validation events is {validation} after epoch {epoch}, that of the training "
+            f"events {training:.4g}: the network answers some of them with no number. Look for pixels "
+            "or targets far outside the training's range (hitlens inspect), or try train.precision=float32."
+        )
