@@ -57,7 +57,7 @@ def test_importances_stand_out_from_noise_only(task: TaskResult) -> None:
     assert "being right" in right.caption
     assert "AUC 0.800 [0.780, 0.820]" in right.caption
     assert [row[2].verdict for row in right.rows] == ["good", "", ""]
-    assert right.rows[1][3].text == "undefined"
+    assert right.rows[1][3].text == "-"
     assert "size of the error of e" in size.caption
 
 
