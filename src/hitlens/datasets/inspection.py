@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from hitlens.datasets.confounding import FILE, class_and_file
 from hitlens.datasets.duplicates import BLANK, count_copies, equal_fingerprints, image_fingerprints
 from hitlens.datasets.histograms import GrowingHistogram, Histogram, same_bins, sensible_bins
 from hitlens.datasets.targets import class_indices
@@ -161,6 +162,7 @@ class _Inspector:
         self.fingerprints: list[NDArray[np.uint64]] = []
         self.keys: list[pl.DataFrame] = []
         self.classes: list[NDArray[np.int16]] = []
+        self.files: list[pl.Series] = []
 
     def fill(self, events: Events) -> None:
         if events.detector != self.detector.name:
@@ -182,6 +184,8 @@ class _Inspector:
             law.fill(events.truth)
         self.fingerprints.append(image_fingerprints(events))
         self.keys.append(events.truth.select(self._labels(events)))
+        file = events.truth[FILE] if FILE in events.truth.columns else pl.Series([None] * len(events))
+        self.files.append(file.cast(pl.Categorical))
         self._fill_images(events)
 
     def _labels(self, events: Events) -> list[pl.Expr]:
@@ -233,7 +237,18 @@ class _Inspector:
             odd=odd,
             n_other_class=count_copies(alike, np.concatenate(self.classes)).n_other_truth if alike else 0,
         )
-        return replace(found, warnings=tuple(_warnings(found)))
+        return replace(found, warnings=(*_warnings(found), *self._told_by_file()))
+
+    def _told_by_file(self) -> list[str]:
+        """Say of each task whose class the file tells that it does."""
+        if not self.files:
+            return []
+        files, classes = pl.concat(self.files), np.concatenate(self.classes)
+        told = [
+            class_and_file(files, classes[:, number], task.class_names, task.name)
+            for number, task in enumerate(self.tasks)
+        ]
+        return [sentence for sentence in told if sentence]
 
     def _balance(self, task: Task) -> ClassBalance:
         counts = self.counts[task.name]

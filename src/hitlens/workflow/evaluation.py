@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from hitlens.config import RunConfig
+from hitlens.datasets.confounding import told_by_file
 from hitlens.detectors import get_detector
-from hitlens.errors import ConfigError, RunError
+from hitlens.errors import ConfigError, RunError, SelectionError
 from hitlens.evaluate.config import EvaluateConfig
 from hitlens.evaluate.evaluation import check_split, evaluate
+from hitlens.evaluate.predictions import Predictions
 from hitlens.evaluate.results import Results, write_results
 from hitlens.events import EventSource
 from hitlens.io.outputs import check_output
@@ -125,10 +127,28 @@ def evaluate_run(
         readings=(*(one for one in readings_of(folder) if one.when != reading.when), done),
         galleries=tuple(picture for picture, _ in pictures),
         made_from=origin,
+        notes=training_notes(provenance, predictions),
     )
     _write(folder, run, results, [(picture.title, drawn) for picture, drawn in pictures])
     note_readings(folder, [done])
     return results
+
+
+def training_notes(provenance: dict[str, Any], predictions: Predictions) -> tuple[str, ...]:
+    """Return what a reader must know of the events a model was trained on.
+
+    Args:
+        provenance: of the run.
+        predictions: of the run, by which older records are completed.
+    """
+    told = provenance.get("data", {}).get("told_by_file")
+    if told is None:
+        rows = np.arange(len(predictions))
+        try:
+            told = told_by_file(predictions.truth(), predictions.heads, rows)
+        except SelectionError:  # the predictions do not keep every column of a target
+            told = ()
+    return tuple(told)
 
 
 def _check_status(folder: Path, provenance: dict[str, Any], interrupted: bool) -> None:

@@ -102,6 +102,7 @@ def evaluate_other(
     trained = _open_run(folder, run)
     events, unlabelled = _labelled(run, trained.predictions.heads, files)
     events, notes = _unseen(trained, events, drop_seen=drop_seen)
+    notes += runs.read_provenance(folder).get("data", {}).get("told_by_file", [])
     if unlabelled:
         notes.append(f"{unlabelled:,} events of these files have nothing to compare with and are left out.")
     predictions = _predict(folder, events)

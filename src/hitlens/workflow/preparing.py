@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hitlens.config import RunConfig
 from hitlens.datasets.augment import Augmentation
+from hitlens.datasets.confounding import told_by_file
 from hitlens.datasets.duplicates import CopyCount, count_copies
 from hitlens.datasets.mix import Kinds, balanced_kinds, mixed_kinds, undersampled
 from hitlens.datasets.regions import shown_detector
@@ -63,6 +64,7 @@ class Prepared:
         checksums: sha256 of each event file, by name.
         kinds: of the training events, drawn in shares; None shows each event once an epoch.
         copies: how many events have equal images; of all events, whether the task can use them or not.
+        told_by_file: a sentence for each classification whose class the file of a training event tells.
     """
 
     config: RunConfig
@@ -75,6 +77,7 @@ class Prepared:
     checksums: dict[str, str]
     kinds: Kinds | None = None
     copies: CopyCount = field(default_factory=partial(CopyCount, 0, 0, 0))
+    told_by_file: tuple[str, ...] = ()
 
     @property
     def chances(self) -> NDArray[np.float64] | None:
@@ -158,7 +161,12 @@ def prepare(config: RunConfig, files: EventFiles | None = None) -> Prepared:
     counted = {reason: number for reason, number in left_out.items() if number}
     checksums = runs.file_checksums(files.paths)
     copies = _copies(split, events.truth, heads)
-    return Prepared(config, detector, task, heads, events, kept_split, counted, checksums, kinds, copies)
+    told = told_by_file(events.truth, heads, shown)
+    for sentence in told:
+        log.warning("%s", sentence)
+    return Prepared(
+        config, detector, task, heads, events, kept_split, counted, checksums, kinds, copies, told
+    )
 
 
 def _copies(split: Split, truth: pl.DataFrame, heads: tuple[Task, ...]) -> CopyCount:

@@ -377,6 +377,7 @@ def _first_record(config: RunConfig, prepared: Prepared, folder: Path) -> dict[s
             "places": file_records(files, folder, prepared.checksums),
             "n_events": len(prepared.events),
             "left_out": prepared.left_out,
+            "told_by_file": list(prepared.told_by_file),
             "memory": "streaming" if prepared.is_streamed else "resident",
         },
         "split": {
