@@ -90,6 +90,13 @@ def test_a_missing_file_is_named_with_what_to_do(project: Path) -> None:
         find_event_files(recorded(project / "runs" / "one"), "the run")
 
 
+def test_a_folder_beside_is_not_taken_for_the_file_in_it(project: Path) -> None:
+    (project / "data/b/away").mkdir()
+    (project / "data/b/events.txt").rename(project / "data/b/away/events.txt")
+    with pytest.raises(NotFoundError, match="--data FILE"):
+        find_event_files(recorded(project / "runs" / "one"), "the run")
+
+
 def test_a_file_made_again_under_its_name_is_another(project: Path) -> None:
     write_events(project / "data/b/events.txt", 4, energy=0.25)
     with pytest.raises(DataError, match="changed or made again since"):

@@ -173,6 +173,9 @@ def _neighbours(one: RecordedFile) -> Iterator[Path]:
         return
     for folder in dict.fromkeys(path.parent.absolute() for path in one.places):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            # A folder of one file has the checksum of that file; a name with an ending is a file's.
+            if path.is_dir() and one.called.suffix:
+                continue
             alike = path.is_file() and path.suffix == one.called.suffix
             if alike if one.n_bytes is None else path.exists() and _n_bytes(path) == one.n_bytes:
                 yield path
