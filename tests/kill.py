@@ -96,7 +96,9 @@ def metrics(folder: Path) -> Any:
 def numbers(content: Any) -> Any:
     """Return a document without what depends on the clock; NaN equals NaN."""
     if isinstance(content, dict):
-        return {key: numbers(value) for key, value in content.items() if key not in ("seconds", "when")}
+        return {
+            key: numbers(value) for key, value in content.items() if not key.startswith(("seconds", "when"))
+        }
     if isinstance(content, list):
         return [numbers(value) for value in content]
     return "nan" if isinstance(content, float) and math.isnan(content) else content
