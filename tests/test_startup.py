@@ -17,6 +17,7 @@ COMMANDS = (
     "recipes",
     "summary",
     "train",
+    "rollback",
     "predict",
     "evaluate",
     "report",

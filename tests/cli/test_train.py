@@ -76,6 +76,18 @@ def test_a_finished_run_is_neither_overwritten_nor_resumed(trained: tuple[Path, 
             invoke("train", "cebr/multiplicity", "-d", data, "-o", trained[0], *SETTINGS, *extra)
 
 
+def test_a_finished_run_goes_on_for_more_epochs_and_back(data: Path, tmp_path: Path) -> None:
+    asked = ("train", "cebr/multiplicity", "-d", data, "-o", tmp_path / "run", "--quiet", *SETTINGS)
+    invoke(*asked, "--set", "train.keep=last")
+    longer = (*asked, "--set", "train.keep=last", "--resume", "--set", "train.epochs=2")
+    assert "Training finished, 2 epochs. Best epoch 2" in invoke(*longer)
+    assert f"The model of {tmp_path / 'run'} is now that of epoch 0" in invoke(
+        "rollback", tmp_path / "run", 0
+    )
+    with pytest.raises(RunError, match="is finished"):
+        invoke(*longer)
+
+
 def test_an_interrupted_run_exits_with_130_and_resumes(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

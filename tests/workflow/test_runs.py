@@ -44,13 +44,11 @@ def test_a_run_is_kept_unless_asked(status: str, tmp_path: Path) -> None:
     assert contents(folder) == set()
 
 
-def test_only_an_unfinished_run_is_resumed(tmp_path: Path) -> None:
-    for status in ("running", "interrupted"):
+def test_only_a_run_is_resumed(tmp_path: Path) -> None:
+    for status in ("running", "interrupted", "finished"):
         folder = make_run(tmp_path / status, status)
         runs.open_run(folder, resume=True, force=False)
         assert len(contents(folder)) == 3
-    with pytest.raises(RunError, match="is finished"):
-        runs.open_run(make_run(tmp_path / "done", "finished"), resume=True, force=False)
     with pytest.raises(RunError, match="no run to resume"):
         runs.open_run(tmp_path / "none", resume=True, force=False)
     with pytest.raises(ConfigError, match="Give one of them"):

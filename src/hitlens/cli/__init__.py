@@ -23,6 +23,7 @@ from hitlens.cli.inspect import inspect
 from hitlens.cli.predict import predict
 from hitlens.cli.recipes import recipes
 from hitlens.cli.report import report
+from hitlens.cli.rollback import rollback
 from hitlens.cli.runs import runs
 from hitlens.cli.simulate import simulate
 from hitlens.cli.summary import summary
@@ -46,7 +47,7 @@ app = typer.Typer(
 
 COMMANDS = (
     *(simulate, fetch, convert, inspect, recipes, summary),
-    *(train, tune, crossvalidate, predict, evaluate, report, gallery, runs),
+    *(train, tune, crossvalidate, rollback, predict, evaluate, report, gallery, runs),
 )
 
 

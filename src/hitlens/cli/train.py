@@ -35,7 +35,12 @@ def train(
             "for rounding.",
         ),
     ] = 1,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Continue an interrupted run, or a finished one with a higher train.epochs."
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Throw away what the run folder holds.")] = False,
     track: Annotated[
         list[str] | None,

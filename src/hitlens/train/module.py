@@ -68,6 +68,8 @@ class TrainingModule(lightning.LightningModule):
         self.config = config
         self.augmentation = augmentation
         self.class_weights = class_weights or {}
+        #: Numbers of epochs it is trained to, one after the other: the schedule begins anew after each.
+        self.stages: tuple[int, ...] = (config.epochs,)
         #: Its place among models that are trained at once; None for a model alone.
         self.seat: Seat | None = None
         #: Last loss of each event by its position in the resident data; NaN before it was drawn.
@@ -81,6 +83,15 @@ class TrainingModule(lightning.LightningModule):
         #: Learned weights: the loss of a head counts exp(-s), and s is added.
         learned = config.task_weights == "learned"
         self.log_variances = nn.Parameter(torch.zeros(len(heads) if learned else 0), requires_grad=learned)
+
+    def on_train_start(self) -> None:
+        """Take the rate of a stage that begins: a checkpoint holds that of the one that has ended."""
+        for configured in self.trainer.lr_scheduler_configs if len(self.stages) > 1 else ():
+            schedule = configured.scheduler
+            if isinstance(schedule, torch.optim.lr_scheduler.LambdaLR):
+                rates = zip(schedule.base_lrs, schedule.lr_lambdas, strict=True)
+                for group, (rate, factor) in zip(schedule.optimizer.param_groups, rates, strict=True):
+                    group["lr"] = rate * factor(schedule.last_epoch)
 
     def on_train_epoch_start(self) -> None:
         """Seed dropout and augmentation by epoch: a resumed run draws what an unbroken one would.
@@ -251,11 +262,10 @@ class TrainingModule(lightning.LightningModule):
             {"params": plain, "weight_decay": 0.0},
         ]
         optimizer = make_optimizer(self.config, groups)
-        n_steps = int(self.trainer.estimated_stepping_batches)
-        n_warmup = round(n_steps * min(0.25, self.config.warmup_epochs / self.config.epochs))
+        n_batches = int(self.trainer.estimated_stepping_batches) // self.config.epochs
 
         def factor(step: int) -> float:
-            return rate_factor(step, n_steps, n_warmup, self.config.schedule)
+            return stage_factor(step, n_batches, self.stages, self.config)
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -345,6 +355,31 @@ def _by_step(shares: list[torch.Tensor]) -> list[torch.Tensor]:
     parts = torch.split(gathered(torch.cat(shares)), by_process.flatten().tolist())
     n_steps = len(shares)
     return [torch.cat(parts[step::n_steps]) for step in range(n_steps)]
+
+
+def stage_factor(step: int, n_batches: int, stages: tuple[int, ...], config: TrainConfig) -> float:
+    """Return the learning rate at a step in units of the highest, where a training was continued.
+
+    Each stage has a schedule of its own; one of constant rate goes on as it was, without another warm-up.
+
+    Args:
+        step: counted from the first epoch.
+        n_batches: steps an epoch.
+        stages: numbers of epochs it is trained to, one after the other.
+        config: schedule and warm-up.
+
+    Examples:
+        >>> config = TrainConfig(epochs=4, warmup_epochs=0)
+        >>> [round(stage_factor(step, 1, (2, 4), config), 2) for step in range(4)]
+        [1.0, 0.5, 1.0, 0.5]
+    """
+    before = max((stage for stage in stages[:-1] if step >= stage * n_batches), default=0)
+    if before and config.schedule == "constant":
+        return 1.0
+    n_epochs = min(stage for stage in stages if stage > before) - before
+    n_steps = n_batches * n_epochs
+    n_warmup = round(n_steps * min(0.25, config.warmup_epochs / n_epochs))
+    return rate_factor(step - before * n_batches, n_steps, n_warmup, config.schedule)
 
 
 def rate_factor(step: int, n_steps: int, n_warmup: int, schedule: str) -> float:

@@ -26,6 +26,7 @@ from hitlens.io.ownership import owning_folder
 from hitlens.report.drawn import DrawnFigure
 from hitlens.workflow import runs
 from hitlens.workflow.baselines import Progress, run_baselines, training_rows
+from hitlens.workflow.continuing import training_facts
 from hitlens.workflow.galleries import drawn_galleries
 from hitlens.workflow.listing import numbers_of
 from hitlens.workflow.origins import (
@@ -193,6 +194,7 @@ def _facts(
         total = max(1.0, sum(classes.values()))
         shares = ", ".join(f"{name} {n:,.0f} ({n / total:.1%})" for name, n in classes.items())
         facts[f"shown in an epoch of the training, {head}"] = shares
+    facts |= training_facts(provenance)
     if provenance.get("status") == "interrupted":
         facts["training"] = "interrupted: the model is that of the best epoch so far"
     if events is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
@@ -135,6 +136,30 @@ def set_outdated_aside(folder: Path) -> Path | None:
     return move_aside(folder, (runs.METRICS, runs.REPORT, runs.FIGURES))
 
 
+def set_evaluations_aside(folder: Path) -> Path | None:
+    """Move the evaluations of a run on other files aside that are of another model, and say so.
+
+    Those of single epochs stay: they are of the weights of that epoch, whichever the run ships.
+
+    Args:
+        folder: run folder.
+
+    Returns:
+        Where they are now; None where there are none.
+    """
+    model = made_from(folder).get(runs.MODEL)
+    outdated = []
+    for path in sorted((folder / runs.EVALUATIONS).glob(f"*/{runs.EVALUATION}")):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            is_other = "epoch" not in record and record["made_from"][runs.MODEL] != model
+        except (OSError, ValueError, TypeError, KeyError):  # whoever opens it says so
+            continue
+        if is_other:
+            outdated.append(path.parent.relative_to(folder).as_posix())
+    return move_aside(folder, outdated) if outdated else None
+
+
 def move_aside(folder: Path, names: Iterable[str]) -> Path:
     """Move what is outdated into a folder of its own, and say so.
 
@@ -151,6 +176,7 @@ def move_aside(folder: Path, names: Iterable[str]) -> Path:
     target.mkdir(parents=True)
     moved = [name for name in names if (folder / name).exists()]
     for name in moved:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).replace(target / name)
     log.warning(
         "%s of %s were made from another model than the one that is there now: moved to %s.",

@@ -35,9 +35,6 @@ from hitlens.workflow.readings import now
 from hitlens.workflow.reporting import write_run_report
 from hitlens.workflow.run_events import match_events, read_data, read_run_events
 
-#: Folder of a run with its evaluations on other events, and the record in each of them.
-EVALUATIONS, RECORD = "evaluations", "evaluation.json"
-
 #: Name of the fact that says in which folder an evaluation is.
 FOLDER = "kept in"
 
@@ -95,7 +92,7 @@ def evaluate_other(
         DataError: no event has what the task is to predict.
     """
     checksums = runs.file_checksums(files)
-    target = out or folder / EVALUATIONS / _name(files, checksums)
+    target = out or folder / runs.EVALUATIONS / _name(files, checksums)
     origin = made_from(folder)
     reading, earlier = _next_reading(target, origin | checksums, config, again=again)
     config = config.model_copy(update={"split": OTHER})
@@ -150,11 +147,11 @@ def _next_reading(
 ) -> tuple[Reading, tuple[Reading, ...]]:
     """Return the reading to make, the one begun and not finished where there is one, and those before it."""
     new = Reading(now(), OTHER, config.cut, model=origin.get(runs.MODEL, ""), finished=False)
-    if not (target / RECORD).is_file():
+    if not (target / runs.EVALUATION).is_file():
         if target.exists() and any(target.iterdir()):
             raise RunError(f"{target} is not empty and no evaluation of hitlens. Choose another folder.")
         return new, ()
-    record = json.loads((target / RECORD).read_text(encoding="utf-8"))
+    record = json.loads((target / runs.EVALUATION).read_text(encoding="utf-8"))
     earlier = tuple(Reading(**one) for one in record["readings"])
     if record["made_from"] != origin:
         if {k: v for k, v in record["made_from"].items() if k in (runs.MODEL, runs.PREDICTIONS)} == {
@@ -179,7 +176,7 @@ def _write_record(
     record: dict[str, Any] = {"run": str(folder.resolve()), "made_from": origin}
     record["files"] = [str(path.resolve()) for path in files]
     record["readings"] = [asdict(one) for one in readings]
-    with written_whole(target / RECORD) as partial:
+    with written_whole(target / runs.EVALUATION) as partial:
         partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 

@@ -25,6 +25,8 @@ _RECORDED = ("hitlens", "torch", "pytorch-lightning", "numpy", "scipy", "polars"
 CONFIG, MODEL, HISTORY = "config.yaml", "model.safetensors", "history.csv"
 PREDICTIONS, PROVENANCE = "predictions.parquet", "provenance.json"
 METRICS, REPORT, FIGURES = "metrics.json", "report.html", "figures"
+#: Folder of a run with its evaluations on other events or of other epochs, and the record in each of them.
+EVALUATIONS, EVALUATION = "evaluations", "evaluation.json"
 #: Folder of a run, a study or a search to which numbers of other models are moved.
 OUTDATED = "outdated"
 #: Name in provenance.json of the checksums of what the training wrote.
@@ -40,7 +42,7 @@ def check_run(folder: Path, *, resume: bool, force: bool) -> None:
 
     Args:
         folder: the run folder.
-        resume: it must hold an unfinished run, which is continued.
+        resume: it must hold a run, which is continued.
         force: what it holds will be thrown away.
 
     Raises:
@@ -51,8 +53,6 @@ def check_run(folder: Path, *, resume: bool, force: bool) -> None:
     known = (folder / PROVENANCE).is_file()
     status = read_provenance(folder).get("status", "unfinished") if known and not (resume or force) else ""
     check_folder(folder, "run", PROVENANCE, resume=resume, force=force, status=status)
-    if resume and is_finished(folder):
-        raise RunError(f"The run in {folder} is finished. Choose another folder, or --force to start over.")
 
 
 def open_run(folder: Path, *, resume: bool, force: bool) -> None:

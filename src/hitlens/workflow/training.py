@@ -48,10 +48,11 @@ from hitlens.train.scores import monitored
 from hitlens.train.tracking import Summary, finish_loggers, make_loggers, record_of
 from hitlens.train.watch import Interrupted, Watch
 from hitlens.workflow import runs
+from hitlens.workflow.continuing import ROLLED_BACK, STAGES, check_continuation, rolled_back, stages_of
 from hitlens.workflow.data import BLOCK
 from hitlens.workflow.event_files import file_records
 from hitlens.workflow.folders import check_same_settings
-from hitlens.workflow.origins import READINGS, set_outdated_aside, written_checksums
+from hitlens.workflow.origins import READINGS, set_evaluations_aside, set_outdated_aside, written_checksums
 from hitlens.workflow.prediction import predicts_in_bfloat16
 from hitlens.workflow.prediction_files import write_event_predictions
 from hitlens.workflow.preparing import (
@@ -116,6 +117,7 @@ def train(
     prepared: Prepared | None = None,
     watch: Watch | None = None,
     predicted: Sequence[str] = PREDICTED,
+    to_epoch: int | None = None,
 ) -> TrainingResult:
     """Train one model into a run folder.
 
@@ -129,12 +131,14 @@ def train(
     Args:
         config: the settings.
         folder: run folder.
-        resume: continue an interrupted run.
+        resume: continue an interrupted run, or a finished one for more epochs.
         force: throw away what the folder holds.
         progress: show a bar.
         prepared: the events, where they were read before for settings that start from the same ones.
         watch: told of every epoch; may end the training.
         predicted: splits whose events are predicted in the end.
+        to_epoch: of a finished run that is resumed, make this epoch's weights its model, from 0; nothing is
+            trained.
 
     Raises:
         RunError: the folder holds another run, there is nothing to resume, or training diverged.
@@ -143,7 +147,9 @@ def train(
         LeakageError: the same event stands in more than one split.
     """
     with owned(folder, is_folder=True) if connected().is_first else nullcontext():
-        begun = begin_training(config, folder, resume=resume, force=force, prepared=prepared)
+        begun = begin_training(
+            config, folder, resume=resume, force=force, prepared=prepared, to_epoch=to_epoch
+        )
         with failure_noted(begun):
             result = train_begun(begun, progress=progress, watch=watch)
             if connected().is_first:
@@ -212,12 +218,14 @@ def begin_training(
     resume: bool = False,
     force: bool = False,
     prepared: Prepared | None = None,
+    to_epoch: int | None = None,
 ) -> Begun:
     """Read the events, build the network and make the run folder; arguments and errors as `train`."""
     # What an earlier run left is thrown away only when these settings and files have proved good.
     processes = connected()
-    if processes.is_first:
-        runs.check_run(folder, resume=resume, force=force)
+    stages = said_by_first(
+        _stages(config, folder, resume=resume, force=force, to_epoch=to_epoch) if processes.is_first else ()
+    )
     check_accelerator(config.train)
     started = time.perf_counter()
     if prepared is None:
@@ -225,6 +233,7 @@ def begin_training(
     prepared.check_serves(config)
     data = training_data(config, prepared)
     module = build_module(config, prepared, data)
+    module.stages = stages
     if config.model.symmetrise and processes.is_first:
         for symmetry, effect in learnt_effects(config, prepared).items():
             if isinstance(effect, str):
@@ -238,10 +247,10 @@ def begin_training(
     }
     earlier = runs.read_provenance(folder) if resume else {}
     if resume:
-        _same_settings(folder, config)
+        _same_settings(folder, config, stages)
         _same_detector(folder, prepared.detector)
         _same_data(earlier, record)
-        record |= _kept(earlier, config)
+        record |= _kept(earlier, config) | _of_going_on(folder, earlier, stages, to_epoch)
     known = earlier.get("tracking", {})
     loggers = _make_loggers(config, folder, record, known)
     if loggers or known:
@@ -284,16 +293,56 @@ def finish_training(begun: Begun, result: TrainingResult, predicted: Sequence[st
     runs.write_provenance(begun.folder, record | last | written)
     remove(begun.folder / runs.LOG)
     set_outdated_aside(begun.folder)
+    set_evaluations_aside(begun.folder)
+    if begun.resume and (begun.folder / runs.METRICS).is_file():
+        _renew_report(begun.folder)
     best = (result.best_epoch, result.best_score, result.monitor)
     finish_loggers(
         begun.loggers, begun.folder / runs.HISTORY, Summary(last["status"], *best, begun.folder / runs.MODEL)
     )
 
 
+def _of_going_on(
+    folder: Path, earlier: dict[str, Any], stages: tuple[int, ...], to_epoch: int | None
+) -> dict[str, Any]:
+    """What the record says of a run that was continued, or whose model becomes that of an earlier epoch."""
+    said = {STAGES: list(stages)} if len(stages) > 1 else {}
+    if to_epoch is None:
+        return said
+    reached, of_model = rolled_back(folder, earlier, to_epoch)
+    return said | of_model | {_TRAINED: asdict(reached)}
+
+
+def _renew_report(folder: Path) -> None:
+    """Show the epochs that were added where the best one, and so the numbers, are what they were."""
+    from hitlens.workflow.reporting import write_report  # matplotlib, which a training seldom needs
+
+    log.info("the model is what it was: %s is written again", write_report(folder))
+
+
+def _stages(
+    config: RunConfig, folder: Path, *, resume: bool, force: bool, to_epoch: int | None
+) -> tuple[int, ...]:
+    """Numbers of epochs this run is trained to, one after the other; errors as `train`."""
+    runs.check_run(folder, resume=resume, force=force)
+    if not resume:
+        return (config.train.epochs,)
+    record = runs.read_provenance(folder)
+    stages = stages_of(folder, record) or (config.train.epochs,)
+    if to_epoch is not None:
+        rolled_back(folder, record, to_epoch)
+        return stages
+    if record.get("status") != "finished":
+        return stages
+    check_continuation(folder, record, config.train.epochs)
+    return (*stages, config.train.epochs)
+
+
 def _kept(earlier: dict[str, Any], config: RunConfig) -> dict[str, Any]:
     """What a resumed run keeps of its record; that it is trained, unless more epochs are asked for."""
     same_epochs = earlier.get("settings", {}).get("train.epochs") == config.train.epochs
-    names = ("started", READINGS, *((_TRAINED,) if same_epochs else ()))
+    is_trained = same_epochs and _TRAINED in earlier
+    names = ("started", READINGS, *((_TRAINED, ROLLED_BACK) if is_trained else ()))
     return {name: earlier[name] for name in names if name in earlier}
 
 
@@ -421,8 +470,11 @@ def _status(result: TrainingResult) -> str:
     return "stopped" if result.stopped else "finished"
 
 
-def _same_settings(folder: Path, config: RunConfig) -> None:
-    """A resumed run goes on with the settings it began with; where its files lie may change."""
+def _same_settings(folder: Path, config: RunConfig, stages: tuple[int, ...]) -> None:
+    """A resumed run goes on with the settings it began with; where its files lie may change.
+
+    A finished one may be continued to more epochs, the last of its stages.
+    """
     if not (folder / runs.CONFIG).is_file():  # it ended before it had written them
         return
     described = ("detector",) if is_description(config.detector) else ()
@@ -434,6 +486,7 @@ def _same_settings(folder: Path, config: RunConfig) -> None:
         "track.",
         "train.checkpoint_minutes",
         "train.keep_epochs",
+        *(("train.epochs",) if len(stages) > 1 and config.train.epochs == stages[-1] else ()),
         *described,
     )
     check_same_settings(folder, "run", read_run_config(folder), config, free)
