@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from hitlens.errors import ConfigError, FileFormatError, NotFoundError
-from hitlens.io.columns import KINDS, Lists, has_signature, kind_of, open_columns
+from hitlens.io.columns import KINDS, Lists, MissingColumns, has_signature, kind_of, open_columns
 from hitlens.io.guard import damage_as_format_error
 
 N = 7
@@ -281,6 +281,19 @@ def test_text_tables(text: bytes, tmp_path: Path) -> None:
         assert columns.names == ("n", "x", "kind")
         read = [np.asarray(columns.read(name, 0, 2)).tolist() for name in columns.names]
     assert read == [[1, 2], [0.5, 0.1], ["a", "b c"]]
+
+
+@pytest.mark.parametrize("word", ["", "NA", "nan", "NaN", "N/A", "None", "NULL", "<NA>"])
+def test_words_for_missing_values_in_text_tables(word: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"n,x,kind\n1,0.5,mu\n{word},{word},{word}\n")
+    with open_columns(tmp_path / "a.csv") as columns:
+        assert isinstance(columns, MissingColumns)
+        read = [columns.whole_or_missing(name, 0, 2) for name in ("n", "x", "kind")]
+    assert [series.to_list() for series in read if series is not None] == [
+        [1, None],
+        [0.5, None],
+        ["mu", None],
+    ]
 
 
 @pytest.mark.parametrize("text", [b"", b"a,b\n1,2,3\n", b"a\n\xff\xfe\n", b"a\0b\n"])

@@ -338,6 +338,26 @@ def _parquet(path: Path) -> pl.LazyFrame:
     return pl.scan_parquet(path, glob=False, hive_partitioning=False)
 
 
+#: What programs write into text tables for a missing value; NumPy, pandas, R and ROOT among them.
+_MISSING_WORDS = (
+    "",
+    "NA",
+    "N/A",
+    "n/a",
+    "<NA>",
+    "#N/A",
+    "NaN",
+    "nan",
+    "NAN",
+    "-nan",
+    "-NaN",
+    "NaT",
+    "None",
+    "NULL",
+    "null",
+)
+
+
 def _csv(path: Path) -> pl.LazyFrame:
     """Return a text table with names in its first line; separated by tabs, semicolons or commas."""
     import polars as pl
@@ -354,7 +374,7 @@ def _csv(path: Path) -> pl.LazyFrame:
         decimal_comma=comma,
         comment_prefix="#",
         infer_schema_length=None,
-        null_values=["", "NA", "null"],
+        null_values=list(_MISSING_WORDS),
         glob=False,
     )
     # Whole numbers beyond int64: what has a sign as well is beyond uint64 too, and refused.
@@ -447,6 +467,8 @@ def _lists(rows: NDArray[Any]) -> Lists:
 
 def _native(values: NDArray[Any]) -> NDArray[Any]:
     """Return numbers in the byte order of this machine, and bytes as text."""
+    if np.ma.isMaskedArray(values) and values.mask.any():  # optional values, some of which are missing
+        values = np.ma.filled(values.astype(np.float64), np.nan)
     values = np.asarray(values)
     if values.dtype.kind == "S":
         return _text(values)

@@ -8,18 +8,18 @@ from hitlens.errors import DataError
 
 
 def missing_as_null(series: pl.Series) -> pl.Series:
-    """Return a column in which NaN and texts of blanks alone are null; itself where there are none.
+    """Return a column in which NaN, also as text, and texts of blanks are null; itself without any.
 
     Examples:
         >>> missing_as_null(pl.Series([1.0, float("nan")])).to_list()
         [1.0, None]
-        >>> missing_as_null(pl.Series(["mu", " ", ""])).to_list()
-        ['mu', None, None]
+        >>> missing_as_null(pl.Series(["mu", " ", "", "nan"])).to_list()
+        ['mu', None, None, None]
     """
     if series.dtype.is_float():
         return series.fill_nan(None) if series.is_nan().any() else series
     if series.dtype == pl.String:
-        blank = series.str.contains(r"^\s*$")
+        blank = series.str.contains(r"(?i)^\s*(nan)?\s*$")  # NumPy makes "nan" of NaN among texts
         if blank.any():
             return pl.select(pl.when(~blank).then(pl.lit(series)).alias(series.name)).to_series()
     return series

@@ -155,6 +155,24 @@ def test_hits_that_do_not_fit_are_refused(
         read(LIST, saved(tmp_path, **columns))
 
 
+@pytest.mark.parametrize(
+    ("views", "error", "said"),
+    [
+        (["0", "0", "1"], ConfigError, "where.w: column 'w' of .* holds <U1, not numbers"),
+        ([0, 1, np.nan], FileFormatError, "column 'w' holds no whole number for a hit of event 1, .*where.w"),
+    ],
+)
+def test_hits_that_do_not_say_their_view_are_refused(
+    views: Any, error: type[DataError], said: str, tmp_path: Path
+) -> None:
+    source = LIST.replace("event: e", "event: e, where: {w: 0}")
+    assert read(source, saved(tmp_path, **hits(w=[0, 1, 0]))).dense("x", (3, 4)).sum(
+        axis=(1, 2)
+    ).tolist() == [7, 9]
+    with pytest.raises(error, match=said):
+        read(source, saved(tmp_path, **hits(w=views)))
+
+
 def test_counts_that_do_not_add_up_are_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, **hits(n=[2, 2]))
     with pytest.raises(ConfigError, match=r"pixels.row: column 'r' .* has 3 rows, 'n' adds up to 4"):

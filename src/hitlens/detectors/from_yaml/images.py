@@ -156,10 +156,10 @@ class ImageReader:
             return (to_sparse(images) if source.sparse else images), faults
         event, hits = self._listed(start, stop)
         for key, column in hits.items():
-            if key[0] != "where":
-                self._check_numbers(key, self._hits[key], column)
+            self._check_numbers(key, self._hits[key], column)
         chosen = np.ones(len(event), dtype=bool)
         for name, wanted in source.where.items():
+            self._refuse_missing(name, hits["where", name], event + start)
             chosen &= hits["where", name] == wanted
         pixels = {axis: hits["pixels", axis][chosen] for axis in source.pixels}
         values = hits["value",][chosen] if source.value else np.ones(int(chosen.sum()), np.int64)
@@ -251,6 +251,17 @@ class ImageReader:
         if values.dtype.kind not in "biuf":
             problem = f"column '{name}' of {self._path} holds {values.dtype}, not numbers."
             raise self._places.error((*self._place, *key), problem)
+
+    def _refuse_missing(self, name: str, values: NDArray[Any], event: NDArray[np.int64]) -> None:
+        """Refuse hits that do not say which view they are of: they would be in none."""
+        missing = event[undefined_rows([values])]
+        if len(missing):
+            raise FileFormatError(
+                f"column '{name}' holds no whole number for a hit of event {missing[0]}, which is in no view "
+                f"then ({self._places.where((*self._place, 'where', name))}). Say of every hit which view it "
+                "is of.",
+                path=self._path,
+            )
 
     def _numbers(self, start: int, stop: int) -> NDArray[Any]:
         read = [self._columns.read(name, start, stop) for name in self._dense_names]
