@@ -121,6 +121,8 @@ def test_without_the_training_events_that_is_said(run: Path, make_cebr, tmp_path
     record["data"] |= {"files": ["gone.h5"], "places": {}, "sha256": {"gone.h5": "0" * 64}}
     runs.write_provenance(run, record)
     other = write(tmp_path / "new.h5", named(make_cebr(40, seed=4), "new.txt"))
+    with pytest.raises(LeakageError, match=r"cannot be told: .* without --drop-seen"):
+        evaluate_run(run, files=[other], drop_seen=True)
     results = evaluate_run(run, files=[other])
     assert "could not be checked" in results.notes[0]
     assert "boosting" not in [one.name for one in results.head("multiplicity").baselines]

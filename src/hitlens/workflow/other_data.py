@@ -215,6 +215,11 @@ def _rows_of(events: EventSource, rows: NDArray[np.int64]) -> EventSource:
 def _unseen(trained: _Trained, events: EventSource, *, drop_seen: bool) -> tuple[EventSource, list[str]]:
     """Return the events the model was not trained on or chosen by, and what a reader must know of them."""
     if trained.events is None or trained.rows is None:
+        if drop_seen:
+            raise LeakageError(
+                "Which of these events were in the training cannot be told: its event files are gone or were "
+                "changed. Bring them back, or evaluate without --drop-seen; the report then says so."
+            )
         return events, [
             "The events of the training are not there or not told apart any more: whether some of these "
             "events were among them could not be checked, and no method could learn from them."
