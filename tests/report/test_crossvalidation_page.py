@@ -97,6 +97,16 @@ def test_spreads_stand_in_their_table(binary: CrossValidation) -> None:
     assert len(page.deal_table(binary).rows) == 6
 
 
+def test_folds_without_a_number_are_counted(binary: CrossValidation) -> None:
+    """A fold that has not both classes has no AUC: neither lowest nor highest may hide it."""
+    head = binary.heads[0]
+    folds = ((0.75, None, 0.5), (None, 0.625, 0.5))
+    holed = replace(head, by_fold=tuple(replace(one, folds=folds) for one in head.by_fold))
+    assert {row[1].text for row in page.spread_table(holed).rows} == {
+        "0.5 to 0.75; undefined in 2 of 6 folds"
+    }
+
+
 def test_the_page_holds_all_of_it(binary: CrossValidation) -> None:
     text = page.render_cross_validation(binary, get_detector("cebr"))
     for words in (

@@ -110,8 +110,11 @@ def spread_table(head: CrossValidatedHead) -> Table:
     rows = []
     for position in overall_metrics(head, _SHOWN):
         one = head.by_fold[position]
-        known = [value for repeat in one.folds for value in repeat if value is not None]
+        of_folds = [value for repeat in one.folds for value in repeat]
+        known = [value for value in of_folds if value is not None]
         ends = f"{_short(min(known))} to {_short(max(known))}" if known else "undefined"
+        if 0 < len(known) < len(of_folds):  # such as of a class that a fold has not
+            ends += f"; undefined in {len(of_folds) - len(known)} of {len(of_folds)} folds"
         repeats = ", ".join(_short(value) for value in one.repeats)
         rows.append(
             [
