@@ -296,6 +296,14 @@ def test_words_for_missing_values_in_text_tables(word: str, tmp_path: Path) -> N
     ]
 
 
+def test_python_objects_in_npz_are_no_damage(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", label=np.array([1, None, 0], dtype=object))
+    with open_columns(tmp_path / "a.npz") as columns, pytest.raises(FileFormatError) as refusal:
+        columns.read("label", 0, 3)
+    assert "'label' holds Python objects" in str(refusal.value)
+    assert "damaged" not in str(refusal.value)
+
+
 @pytest.mark.parametrize("text", [b"", b"a,b\n1,2,3\n", b"a\n\xff\xfe\n", b"a\0b\n"])
 def test_text_that_is_no_table_is_refused(text: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(text)

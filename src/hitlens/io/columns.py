@@ -230,7 +230,16 @@ class _NpzColumns:
     def _array(self, name: str) -> NDArray[Any]:
         if name not in self._read:
             with damage_as_format_error(self._path):
-                self._read[name] = _native(self._file[name])
+                try:
+                    self._read[name] = _native(self._file[name])
+                except ValueError as error:
+                    if "allow_pickle" not in str(error):
+                        raise
+                    raise FileFormatError(
+                        f"array '{name}' holds Python objects, which are not read. Save numbers (NaN where "
+                        "one is missing) or texts.",
+                        path=self._path,
+                    ) from None
         return self._read[name]
 
     def __enter__(self) -> _NpzColumns:
