@@ -296,6 +296,14 @@ def test_words_for_missing_values_in_text_tables(word: str, tmp_path: Path) -> N
     ]
 
 
+def test_whole_numbers_beyond_64_bits_in_text_are_no_damage(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"n,id\n1,{2**64}\n2,5\n")
+    with pytest.raises(
+        FileFormatError, match=r"a.csv: of the whole numbers in 'id', 64 bits do not hold all"
+    ):
+        open_columns(tmp_path / "a.csv")
+
+
 def test_python_objects_in_npz_are_no_damage(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", label=np.array([1, None, 0], dtype=object))
     with open_columns(tmp_path / "a.npz") as columns, pytest.raises(FileFormatError) as refusal:

@@ -387,7 +387,15 @@ def _csv(path: Path) -> pl.LazyFrame:
         glob=False,
     )
     # Whole numbers beyond int64: what has a sign as well is beyond uint64 too, and refused.
-    return table.with_columns(pl.col(pl.Int128).cast(pl.UInt64)).lazy()
+    try:
+        return table.with_columns(pl.col(pl.Int128).cast(pl.UInt64)).lazy()
+    except pl.exceptions.InvalidOperationError:
+        names = ", ".join(f"'{name}'" for name, dtype in table.schema.items() if dtype == pl.Int128)
+        raise FileFormatError(
+            f"of the whole numbers in {names}, 64 bits do not hold all. Write them as real numbers (1e20), "
+            "or with a letter where they name events.",
+            path=path,
+        ) from None
 
 
 def _record_fields(column: str, dtype: pl.DataType) -> dict[str, pl.Expr]:
