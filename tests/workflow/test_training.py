@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file
 
 from hitlens.config import RunConfig
 from hitlens.datasets.duplicates import CopyCount
@@ -521,3 +522,64 @@ def test_only_the_splits_asked_for_are_predicted(settings: Settings, tmp_path: P
     train(settings(), tmp_path / "run", progress=False, predicted=("validation",))
     table = read_predictions(tmp_path / "run" / runs.PREDICTIONS).table
     assert set(table["split"]) == {"validation"}
+
+
+@pytest.mark.parametrize("failing", ["write_event_predictions", "save_model"])
+def test_a_run_whose_outputs_could_not_be_written_is_finished_without_training_again(
+    failing: str,
+    settings: Settings,
+    run: tuple[Path, TrainingResult],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder, config = tmp_path / "run", settings()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def never(*_: object, **__: object) -> TrainingResult:
+        raise AssertionError("trained again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, failing, full)
+        with pytest.raises(RunError, match=r"error\.log says where\. --resume goes on"):
+            train(config, folder, progress=False)
+    assert runs.read_provenance(folder)["status"] == "failed"
+    assert "Traceback" in (folder / "error.log").read_text()
+    assert "in full" in (folder / "error.log").read_text()
+    history = (folder / "history.csv").read_bytes()
+    monkeypatch.setattr(training, "run_training", never)
+    train(config, folder, resume=True, progress=False)
+    monkeypatch.undo()
+    train(config, tmp_path / "whole", progress=False)
+    assert (folder / "history.csv").read_bytes() == history
+    assert not (folder / "error.log").exists()
+    assert runs.is_finished(folder)
+    after, whole = (
+        load_file(folder / "model.safetensors"),
+        load_file(tmp_path / "whole" / "model.safetensors"),
+    )
+    assert after.keys() == whole.keys()
+    assert all(torch.equal(after[name], whole[name]) for name in whole)
+    tables = [read_predictions(path / "predictions.parquet").table for path in (folder, tmp_path / "whole")]
+    assert tables[0].equals(tables[1])
+    assert {path.name for path in folder.iterdir()} == {path.name for path in run[0].iterdir()}
+
+
+@pytest.mark.parametrize("way", ["resume", "force"])
+def test_a_training_that_failed_says_where_and_can_be_resumed_or_begun_anew(
+    way: str, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> TrainingResult:
+        raise ZeroDivisionError("odd")
+
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "run_training", broken)
+        with pytest.raises(RunError, match=r"failed \(ZeroDivisionError: odd\)"):
+            train(settings(), folder, progress=False)
+    assert "in broken" in (folder / "error.log").read_text()
+    assert runs.read_provenance(folder)["status"] == "failed"
+    train(settings(), folder, resume=way == "resume", force=way == "force", progress=False)
+    assert runs.is_finished(folder)
+    assert not (folder / "error.log").exists()

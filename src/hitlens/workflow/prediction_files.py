@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +25,9 @@ from hitlens.evaluate.predictions import (
     read_predictions,
 )
 from hitlens.events import EventSource, join_truth
+from hitlens.io.atomic import temporary_folder
 from hitlens.io.outputs import check_output
+from hitlens.io.ownership import owned
 from hitlens.models.trained import TrainedModel
 from hitlens.workflow.data import BLOCK, OnBadEvent
 from hitlens.workflow.event_ranges import EventRange, event_ranges, file_facts
@@ -167,7 +168,9 @@ def predict_to_file(
         force: replace the output, and throw away parts of other settings.
 
     Raises:
-        RunError: the output exists, or parts of other settings do, without ``force``; or the cluster failed.
+        RunError: the output exists, or parts of other settings do, without ``force``; another process
+            works on it; or the cluster failed.
+        OutputError: it cannot be written.
         ModelFileError: as `hitlens.workflow.prediction.open_model`.
         FileFormatError: a file that no layout fits, or with a bad event.
         ConfigError: as `hitlens.workflow.pool.open_pool`.
@@ -196,17 +199,20 @@ def predict_to_file(
     file = (model_path / "model.safetensors" if model_path.is_dir() else model_path).resolve()
     checksum = hashlib.sha256(file.read_bytes()).hexdigest()
     works = [PredictedRange(file, checksum, one, symmetrise) for one in ranges]
-    if cluster:
-        settings = _settings(checksum, sources, layout, options, on_bad_event, part_events)
-        settings |= {} if symmetrise is None else {"symmetrise": symmetrise}
-        with kept_parts(output, settings, predict_part, works, suffix=".parquet", force=force) as parts:
-            if parts.n_finished < len(parts):
-                with open_pool(cluster, workers=workers, shared=parts.folder) as pool:
-                    parts.make(pool, progress)
+    with owned(output, is_folder=False):
+        if output.exists() and not force:
+            raise RunError(f"{output} exists. Choose another name, or --force to replace it.")
+        if cluster:
+            settings = _settings(checksum, sources, layout, options, on_bad_event, part_events)
+            settings |= {} if symmetrise is None else {"symmetrise": symmetrise}
+            with kept_parts(output, settings, predict_part, works, suffix=".parquet", force=force) as parts:
+                if parts.n_finished < len(parts):
+                    with open_pool(cluster, workers=workers, shared=parts.folder) as pool:
+                        parts.make(pool, progress)
+                return _join(parts, model, model_path, output)
+        with _passing_parts(works, output) as parts:
+            parts.make(SerialPool(), progress)
             return _join(parts, model, model_path, output)
-    with _passing_parts(works, output) as parts:
-        parts.make(SerialPool(), progress)
-        return _join(parts, model, model_path, output)
 
 
 def write_event_predictions(
@@ -225,10 +231,10 @@ def write_event_predictions(
         outputs: of the model for these events.
         output: Parquet file.
     """
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}.parts-", dir=output.parent) as name:
+    with temporary_folder(output) as folder:
         parts, start = [], 0
         for number, block in enumerate(events.blocks(BLOCK)):
-            parts.append(Path(name) / f"part-{number:06d}.parquet")
+            parts.append(folder / f"part-{number:06d}.parquet")
             rows = slice(start, start + len(block))
             of_block = {head: values[rows] for head, values in outputs.items()}
             predict_events(model, block, split[rows], of_block).table.write_parquet(parts[-1])
@@ -266,9 +272,7 @@ def _model(path: Path, checksum: str, symmetrise: bool | None) -> TrainedModel:
 @contextmanager
 def _passing_parts(works: Sequence[PredictedRange], output: Path) -> Iterator[Parts]:
     """Give parts that are gone at the end, whatever happens: one process has nobody to go on for."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}.parts-", dir=output.parent) as name:
-        folder = Path(name).absolute()
+    with temporary_folder(output) as folder:
         tasks = [
             PartTask(folder / f"part-{n:06d}.parquet", work, predict_part) for n, work in enumerate(works)
         ]
