@@ -1,25 +1,26 @@
-"""A campaign of damaged files: every door of the package, many mutations, each in a process of its own.
+"""A campaign of damaged files: every door of the package, many mutations, in child processes.
 
     python tests/fuzz/campaign.py --number 200 --seed 1 --door native
 
-A child may refuse a file with an error of ours or accept it. All else is counted as a fault: an exception of
+A door may refuse a file with an error of ours or accept it. All else is counted as a fault: an exception of
 a library, a process that hangs, and one that crashes.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import pickle
 import resource
 import signal
 import sys
 import tempfile
-import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,6 @@ from hitlens.workflow.runs import read_provenance
 #: Seconds a child may take, and bytes of address space it may have.
 LIMIT_S, LIMIT_BYTES = 20.0, 8 << 30
 OUTCOMES = ("refused", "accepted", "foreign", "hang", "crash")
-_REFUSED, _FOREIGN = 10, 11
 
 
 @dataclass(frozen=True)
@@ -262,32 +262,39 @@ def mutated(content: bytes, rng: np.random.Generator) -> bytes:
     return bytes(made)
 
 
-def attempt(door: str, path: Path) -> tuple[str, int, str]:
-    """Return outcome, memory taken (bytes) and what was said, of one reading in a child process."""
-    said = path.with_name("said.txt")
-    said.unlink(missing_ok=True)
-    child = os.fork()
-    if not child:
-        _read(door, path, said)
-    end = time.monotonic() + LIMIT_S
-    while True:
-        done, status, usage = os.wait4(child, os.WNOHANG)
-        if done:
-            break
-        if time.monotonic() > end:
-            os.kill(child, signal.SIGKILL)
-            os.wait4(child, 0)
-            return "hang", 0, ""
-        time.sleep(0.002)
-    text = said.read_text(encoding="utf-8", errors="replace") if said.is_file() else ""
-    names = {0: "accepted", _REFUSED: "refused", _FOREIGN: "foreign"}
-    outcome = names.get(os.waitstatus_to_exitcode(status), "crash")
-    return outcome, usage.ru_maxrss * 1024, text
+def attempt(door: str, path: Path, contents: Sequence[bytes]) -> tuple[list[tuple[str, str]], int]:
+    """Read contents in turn, all in one child process; another goes on after one that hangs or crashes.
+
+    Returns:
+        Outcome and what was said, for each content, and the most memory a child took (bytes).
+    """
+    outcomes: list[tuple[str, str]] = []
+    memory = 0
+    while len(outcomes) < len(contents):
+        receiver, sender = multiprocessing.Pipe(duplex=False)
+        child = os.fork()
+        if not child:
+            _read_all(door, path, contents[len(outcomes) :], sender)
+        sender.close()
+        ending = "crash"
+        while len(outcomes) < len(contents):
+            if not receiver.poll(LIMIT_S):
+                ending = "hang"
+                break
+            try:
+                outcomes.append(receiver.recv())
+            except EOFError:
+                break
+        os.kill(child, signal.SIGKILL)
+        memory = max(memory, os.wait4(child, 0)[2].ru_maxrss * 1024)
+        receiver.close()
+        if len(outcomes) < len(contents):
+            outcomes.append((ending, ""))
+    return outcomes, memory
 
 
-def _read(door: str, path: Path, said: Path) -> None:
-    """Read a file and leave the process, with the outcome as its status."""
-    status = _FOREIGN
+def _read_all(door: str, path: Path, contents: Sequence[bytes], sender: Connection) -> None:
+    """Send the outcome of every content and leave the process."""
     try:
         resource.setrlimit(resource.RLIMIT_AS, (LIMIT_BYTES, LIMIT_BYTES))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -295,17 +302,22 @@ def _read(door: str, path: Path, said: Path) -> None:
         os.dup2(nothing, 1)
         os.dup2(nothing, 2)
         warnings.simplefilter("ignore")
-        DOORS[door].read(path)
-        status = 0
-    except HitlensError as error:
-        status = _REFUSED
-        said.write_text(str(error), encoding="utf-8")
-    except BaseException as error:
-        said.write_text(
-            f"{type(error).__module__}.{type(error).__name__}: {str(error)[:200]}", encoding="utf-8"
-        )
+        for content in contents:
+            path.unlink(missing_ok=True)
+            path.write_bytes(content)
+            sender.send(_outcome(door, path))
     finally:
-        os._exit(status)
+        os._exit(0)
+
+
+def _outcome(door: str, path: Path) -> tuple[str, str]:
+    try:
+        DOORS[door].read(path)
+    except HitlensError as error:
+        return "refused", str(error)
+    except BaseException as error:
+        return "foreign", f"{type(error).__module__}.{type(error).__name__}: {str(error)[:200]}"
+    return "accepted", ""
 
 
 def campaign(folder: Path, doors: Sequence[str], number: int, seed: int) -> dict[str, Counter[str]]:
@@ -324,17 +336,16 @@ def campaign(folder: Path, doors: Sequence[str], number: int, seed: int) -> dict
         target = samples / door / DOORS[door].file
         content = target.read_bytes()
         counts[door] = Counter()
-        outcome, _, text = attempt(door, target)
+        contents = [content, *(mutated(content, rng) for _ in range(number))]
+        ((outcome, text), *outcomes), memory = attempt(door, target, contents)
         if outcome != "accepted":
             raise RuntimeError(f"{door} does not accept its own sample: {outcome} {text}")
-        for n in range(number):
-            target.write_bytes(mutated(content, rng))
-            outcome, memory, text = attempt(door, target)
-            counts[door][outcome] += 1
-            counts[door]["memory"] = max(counts[door]["memory"], memory)
+        counts[door].update(outcome for outcome, _ in outcomes)
+        counts[door]["memory"] = memory
+        for n, (outcome, text) in enumerate(outcomes):
             if outcome not in ("refused", "accepted"):
                 kept = folder / f"{door}-{seed}-{n}-{outcome}"
-                kept.write_bytes(target.read_bytes())
+                kept.write_bytes(contents[n + 1])
                 print(f"{kept}: {text}", file=sys.stderr)
         target.write_bytes(content)
         print(f"{door}: done", file=sys.stderr, flush=True)

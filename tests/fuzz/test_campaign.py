@@ -13,5 +13,5 @@ import pytest
 def test_damaged_files_are_refused_by_errors_of_ours(tmp_path: Path) -> None:
     script = Path(__file__).with_name("campaign.py")
     command = [sys.executable, str(script), "--number", "4", "--seed", "3", "--folder", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -47,7 +47,7 @@ def is_npz(path: Path) -> bool:
     if not path.is_file() or not zipfile.is_zipfile(path):
         # Of a file cut short no content is left to tell by.
         return path.is_file() and has_ending(path, ".npz")
-    with zipfile.ZipFile(path) as archive:
+    with damage_as_format_error(path), zipfile.ZipFile(path) as archive:
         names = {name.removesuffix(".npy") for name in archive.namelist()}
     return {*PIXELS, "flavour"} <= names
 

@@ -25,7 +25,7 @@ def is_decoded(path: Path) -> bool:
     """Tell whether a file holds decoded events: an npz file whose arrays are named so."""
     if not (path.is_file() and zipfile.is_zipfile(path)):
         return False
-    with zipfile.ZipFile(path) as archive:
+    with damage_as_format_error(path), zipfile.ZipFile(path) as archive:
         return any(_NAME.fullmatch(name.removesuffix(".npy")) for name in archive.namelist())
 
 
