@@ -44,6 +44,7 @@ from hitlens.io.native import NativeWriter
 from hitlens.models import build_network
 from hitlens.models.preprocessing import Preprocessing
 from hitlens.models.trained import ModelCard, TrainedModel, load_model, save_model
+from hitlens.train.checkpoints import read_checkpoint
 from hitlens.workflow.data import iterate_events
 from hitlens.workflow.runs import read_provenance
 
@@ -103,6 +104,21 @@ def _text(path: Path) -> None:
     rng = np.random.default_rng(2)
     rows = [[*rng.integers(0, 9, 256).tolist(), 0.5, 3.25, 4.5, 0, -100, -100] for _ in range(4)]
     path.write_text("\n".join(" ".join(map(str, row)) for row in rows) + "\n")
+
+
+def _samples_of(heads: Sequence[Sequence[float]], n: int) -> Callable[[Path], object]:
+    """Return what writes lines of a head and n samples or pixels."""
+
+    def write(path: Path) -> None:
+        samples = np.random.default_rng(6).integers(0, 99, (len(heads), n)).tolist()
+        lines = [[*head, *row] for head, row in zip(heads, samples, strict=True)]
+        path.write_text("\n".join(" ".join(map(str, line)) for line in lines) + "\n")
+
+    return write
+
+
+def _checkpoint(path: Path) -> None:
+    torch.save({"global_step": 3, "epoch": 1, "state_dict": {"weight": torch.ones(40)}}, path)
 
 
 def _npy(path: Path) -> None:
@@ -202,6 +218,15 @@ DOORS = {
     "native": Door("a.h5", _native, _events()),
     "native sparse": Door("a.h5", lambda path: _native(path, thin=True), _events()),
     "cebr text": Door("a.txt", _text, _events("cebr")),
+    "cebr traces": Door(
+        "training_pm1.dat",
+        _samples_of([(1, 200, 5000, 1.0, 0.06, 60, 4150, 0, 0, 0, 0)] * 4, 200),
+        _events("cebr"),
+    ),
+    "cebr anodedata": Door(
+        "anodedata_1.txt", _samples_of([(900, 1), (901, 16), (17, 9)], 256), _events("cebr")
+    ),
+    "checkpoint": Door("epoch=1.ckpt", _checkpoint, read_checkpoint),
     "cebr npy": Door("images.npy", _npy, _events("cebr")),
     "nova decoded": Door("a.npz", _decoded, _events("nova")),
     "dune partition": Door(
