@@ -30,6 +30,7 @@ PACKAGES = (
     "tune",
     "report",
     "settings",
+    "sql",
     "errors",
 )
 

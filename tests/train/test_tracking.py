@@ -15,7 +15,7 @@ import pytest
 from pytorch_lightning.utilities import rank_zero_only
 
 from hitlens.config import RunConfig
-from hitlens.errors import ConfigError
+from hitlens.errors import ConfigError, RunError
 from hitlens.io.native_writer import NativeWriter
 from hitlens.train import tracking
 from hitlens.train.callbacks import read_history
@@ -128,7 +128,7 @@ def test_a_resumed_training_goes_on_in_the_same_places(data, database, tmp_path)
 
     folder = tmp_path / "run"
     track = {"loggers": ("mlflow", "tensorboard"), "uri": database}
-    with pytest.raises(RuntimeError, match="power cut"):
+    with pytest.raises(RunError, match="power cut"):
         train(settings(data, track), folder, progress=False, watch=interrupt)
     run_id = runs.read_provenance(folder)["tracking"]["mlflow"]["run_id"]
     with tracking._patient_mlflow():

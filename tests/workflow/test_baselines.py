@@ -16,7 +16,7 @@ from hitlens.detectors.cebr import DETECTOR
 from hitlens.evaluate.predictions import read_predictions, write_predictions
 from hitlens.evaluate.results import Results
 from hitlens.events import Events
-from hitlens.workflow import evaluation, reporting
+from hitlens.workflow import evaluation, galleries, reporting
 from hitlens.workflow.evaluation import evaluate_run
 
 
@@ -35,8 +35,8 @@ def quick_detector(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (evaluation, reporting):
         monkeypatch.setattr(module, "get_detector", lambda name: quick)
     monkeypatch.setattr(reporting, "render_report", lambda content: ("", ()))
-    monkeypatch.setattr(evaluation, "draw_gallery", lambda gallery, view: None)
-    monkeypatch.setattr(evaluation, "figure_to_bytes", lambda figure, file_format, dpi: b"")
+    monkeypatch.setattr(galleries, "draw_gallery", lambda gallery, view: None)
+    monkeypatch.setattr(galleries, "figure_to_bytes", lambda figure, file_format, dpi: b"")
 
 
 def forget_training(folder: Path, n_train: int, **split: Any) -> None:

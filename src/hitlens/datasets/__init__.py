@@ -2,6 +2,7 @@
 
 __all__ = [
     "augment",
+    "confounding",
     "duplicates",
     "histograms",
     "inspection",

@@ -31,7 +31,12 @@ def write(path: Path, *blocks: Events) -> Path:
 def six_digits(events: Events, file: str) -> pl.DataFrame:
     """Return the truth as a text file keeps it."""
     rounded = [
-        pl.Series(name, [float(f"{value:.6g}") for value in events.truth[name].to_list()]) for name in VALUES
+        pl.Series(
+            name,
+            [None if value is None else float(f"{value:.6g}") for value in events.truth[name]],
+            dtype=pl.Float64,
+        )
+        for name in VALUES
     ]
     key = {"file": pl.lit(file), "event": pl.Series(np.arange(len(events)))}
     return events.truth.with_columns(rounded).with_columns(**key).select(events.truth.columns)
