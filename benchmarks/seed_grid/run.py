@@ -116,6 +116,8 @@ def render(pairs: Mapping[Point, tuple[Trained, Trained]], n_points: int, epochs
         f"{len(pairs)} of {n_points} points. {some.n_train:,} simulated training events and "
         f"{some.n_validation:,} of validation, seed {SEED}, the same for all: the notebook had "
         f"{NOTEBOOK_EVENTS[0]:,} and {NOTEBOOK_EVENTS[1]:,}, {ratio:.0f} times as many steps an epoch. "
+        "Statistics of batch normalisation that follow a batch by .01, as the notebook's do, settle slowly "
+        "in so few steps: part of its swings here comes from the small sample. "
         f"The notebook's way is `cebr/{PLAIN}`: its network, flips, Keras' Adam, {epochs[0]} epochs of "
         "batches of 64 in float32, the last epoch's weights. It differs from the notebook in the "
         "sample, in the range of the pixels, which is that of the training split instead of each "
