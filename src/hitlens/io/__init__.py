@@ -21,6 +21,7 @@ __all__ = [
     "outputs",
     "ownership",
     "pixels",
+    "records",
     "text",
     "text_kernels",
 ]

@@ -15,6 +15,7 @@ from pytorch_lightning.callbacks import Callback, RichProgressBar, WeightAveragi
 
 from hitlens.errors import RunError
 from hitlens.io.atomic import written_whole
+from hitlens.io.guard import damage_as_format_error
 from hitlens.train.distributed import connected
 from hitlens.train.module import TrainingModule
 
@@ -106,10 +107,14 @@ class History(Callback):
 
 
 def read_history(path: Path) -> list[dict[str, str]]:
-    """Return the rows of history.csv, none where the file is not there yet."""
+    """Return the rows of history.csv, none where the file is not there yet.
+
+    Raises:
+        FileFormatError: the file is damaged.
+    """
     if not path.exists():
         return []
-    with path.open(newline="") as file:
+    with damage_as_format_error(path), path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 

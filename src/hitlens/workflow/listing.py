@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 
 from hitlens.errors import NotFoundError, RunError, SelectionError, choose_from
+from hitlens.io.records import read_record
 from hitlens.settings import flattened, read_yaml
 from hitlens.workflow import runs
 
@@ -329,7 +330,7 @@ def _numbers(folder: Path, record: Mapping[str, Any]) -> dict[str, float]:
     origin = record.get("evaluated", {})
     if "evaluation" in record and all(written.get(name, sha256) == sha256 for name, sha256 in origin.items()):
         return {name: float(value) for name, value in record["evaluation"].items()}
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = read_record(path, "Evaluate the run again.")
     origin, readings = content.get("made_from", {}), content.get("readings", [])
     if origin:
         fresh = all(written.get(name, sha256) == sha256 for name, sha256 in origin.items())

@@ -25,6 +25,8 @@ from hitlens.evaluate.predictions import Predictions, write_predictions
 from hitlens.evaluate.results import Reading, Results, write_results
 from hitlens.events import EventSource
 from hitlens.io.atomic import written_whole
+from hitlens.io.guard import damage_as_format_error
+from hitlens.io.records import read_record
 from hitlens.workflow import runs
 from hitlens.workflow.baselines import Progress, run_baselines, training_rows
 from hitlens.workflow.data import BLOCK
@@ -151,15 +153,18 @@ def _next_reading(
         if target.exists() and any(target.iterdir()):
             raise RunError(f"{target} is not empty and no evaluation of hitlens. Choose another folder.")
         return new, ()
-    record = json.loads((target / runs.EVALUATION).read_text(encoding="utf-8"))
-    earlier = tuple(Reading(**one) for one in record["readings"])
-    if record["made_from"] != origin:
-        if {k: v for k, v in record["made_from"].items() if k in (runs.MODEL, runs.PREDICTIONS)} == {
+    path, advice = target / runs.EVALUATION, "Remove the folder, or choose another with -o."
+    record = read_record(path, advice)
+    with damage_as_format_error(path, advice=advice):
+        origin_then = dict(record["made_from"])
+        earlier = tuple(Reading(**one) for one in record["readings"])
+        last = earlier[-1]
+    if origin_then != origin:
+        if {k: v for k, v in origin_then.items() if k in (runs.MODEL, runs.PREDICTIONS)} == {
             k: v for k, v in origin.items() if k in (runs.MODEL, runs.PREDICTIONS)
         }:
             raise RunError(f"{target} holds the evaluation of other files. Choose another folder.")
         return new, earlier
-    last = earlier[-1]
     if (not last.finished or not (target / runs.REPORT).is_file()) and last.cut == config.cut:
         return replace(last, finished=False), earlier[:-1]
     if not again:

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from hitlens import __version__
-from hitlens.errors import RunError
+from hitlens.errors import FileFormatError, RunError
 from hitlens.io.atomic import remove, written_whole
+from hitlens.io.records import read_record
 from hitlens.settings import flattened
 from hitlens.workflow.pool import Pool
 
@@ -214,7 +215,12 @@ def kept_parts(
 def _open_folder(folder: Path, manifest: dict[str, Any], force: bool) -> None:
     path = folder / MANIFEST
     if folder.is_dir() and path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            found = read_record(path, "Start over with --force.")
+        except FileFormatError:
+            if not force:
+                raise
+            found = {}
         if found == manifest:
             return
         if not force:

@@ -24,6 +24,7 @@ from hitlens.evaluate.results import TaskResult
 from hitlens.evaluate.study import VariantResult, evaluate_variants
 from hitlens.io.atomic import remove, written_whole
 from hitlens.io.ownership import locked
+from hitlens.io.records import read_record
 from hitlens.tune.config import SearchConfig
 from hitlens.tune.results import Objective, Stage, TrialResult, TrialState, Value
 from hitlens.tune.search import Place, TrialWatch
@@ -263,7 +264,7 @@ def _begin(task: TrialTask) -> BegunTrial:
     path = _begun_path(task)
     begun = BegunTrial()
     if path.is_file():
-        begun = BegunTrial(**json.loads(path.read_text(encoding="utf-8")))
+        begun = BegunTrial(**read_record(path, "Remove it: the trial then begins anew."))
         if (task.run_folder / runs.PROVENANCE).is_file():
             begun = replace(begun, n_resumed=begun.n_resumed + 1)
     _note(task, begun)

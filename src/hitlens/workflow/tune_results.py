@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from hitlens.config import TuneConfig, dump_config, load_config
 from hitlens.detectors import get_detector
 from hitlens.errors import ConfigError, RunError
+from hitlens.io.records import read_record
 from hitlens.report.render import write_whole
 from hitlens.report.tune_page import render_tuning
 from hitlens.train.scores import monitored
@@ -48,6 +48,7 @@ def read_tune_config(folder: Path) -> TuneConfig:
 
     Raises:
         RunError: the folder holds no search.
+        FileFormatError: its record is damaged.
         ConfigError: this version cannot read its settings.
     """
     path = folder / SETTINGS
@@ -71,11 +72,9 @@ def read_begun(folder: Path) -> dict[str, Any]:
     Raises:
         RunError: the folder holds no search.
     """
-    try:
-        begun: dict[str, Any] = json.loads((folder / BEGUN).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(f"{folder} is not a search of hitlens, or {BEGUN} is damaged: {error}.") from None
-    return begun
+    if not (folder / BEGUN).is_file():
+        raise RunError(f"{folder} is not a search of hitlens: it has no {BEGUN}.")
+    return read_record(folder / BEGUN, "Start the search over with --force, or choose another folder.")
 
 
 def objectives_of(config: TuneConfig) -> tuple[Objective, ...]:
