@@ -123,6 +123,19 @@ class RunConfig(BaseModel):
     evaluate: EvaluateConfig = EvaluateConfig()
     track: TrackConfig = TrackConfig()
 
+    @model_validator(mode="after")
+    def _files_are_those_of_the_splits(self) -> RunConfig:
+        listed, given = self.split.files, self.data.files
+        if listed and not given:
+            object.__setattr__(self, "data", self.data.model_copy(update={"files": listed}))
+        elif listed and set(map(Path, listed)) != set(map(Path, given)):
+            odd = min(set(map(Path, listed)) ^ set(map(Path, given)))
+            raise ValueError(
+                f"split names the files of each split, and data.files (--data) others: '{odd}' is in one of "
+                "the two only. Leave data.files out, or name the same files."
+            )
+        return self
+
 
 class StudyConfig(BaseModel):
     """Several runs on the same events, split and initial weights, which differ in named settings only.

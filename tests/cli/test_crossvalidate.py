@@ -49,3 +49,10 @@ def test_it_says_what_came_out(make_cebr: Callable[..., Events], tmp_path: Path)
 def test_a_study_is_refused() -> None:
     with pytest.raises(ConfigError, match="describes several runs"):
         invoke("cebr/scaling_study", "-d", "a.h5")
+
+
+def test_lists_of_files_are_refused(tmp_path: Path) -> None:
+    lists = 'split={"train": ["a.h5"], "test": ["b.h5"]}'
+    with pytest.raises(ConfigError, match="holds out parts of all of them"):
+        invoke("cebr/multiplicity", "-o", str(tmp_path / "cv"), "--set", lists)
+    assert not (tmp_path / "cv").exists()

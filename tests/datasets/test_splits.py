@@ -224,3 +224,59 @@ def test_events_without_a_key_are_refused(missing: float | None) -> None:
     undefined = Events(events.images, events.truth.with_columns(event=event), "demo")
     with pytest.raises(DataError, match=r"1 of 20 events have no key .*event 0 \(f0:"):
         split_events(undefined, SplitConfig(), key=KEY)
+
+
+LISTS = {"train": ["a.h5", "b.h5"], "test": ["c.h5"]}
+
+
+def test_lists_of_files_decide_and_the_validation_split_comes_from_the_training_files() -> None:
+    listed = np.repeat([0, 2, 0], [100, 40, 60])
+    split = split_events(events_of(200), SplitConfig.model_validate(LISTS), key=KEY, listed=listed)
+    assert split.test.tolist() == list(range(100, 140))
+    assert (len(split.train), len(split.validation)) == (128, 32)
+    assert np.array_equal(np.sort([*split.train, *split.validation]), np.flatnonzero(listed == 0))
+
+
+def test_a_list_of_its_own_is_the_validation_split() -> None:
+    config = SplitConfig.model_validate(LISTS | {"validation": ["d.h5"]})
+    listed = np.repeat([0, 1, 2], [5, 3, 2])
+    split = split_events(events_of(10), config, key=KEY, listed=listed)
+    assert (split.train.tolist(), split.validation.tolist(), split.test.tolist()) == (
+        [0, 1, 2, 3, 4],
+        [5, 6, 7],
+        [8, 9],
+    )
+
+
+@pytest.mark.parametrize("on_duplicates", ["refuse", "group"])
+def test_an_image_in_files_of_two_lists_is_a_leak(on_duplicates: Literal["refuse", "group"]) -> None:
+    config = SplitConfig.model_validate(LISTS | {"on_duplicates": on_duplicates})
+    events = with_copy(events_of(50), 3, 45)
+    listed = np.repeat([0, 2], [40, 10])
+    with pytest.raises(LeakageError):
+        split_events(events, config, key=KEY, listed=listed)
+    kept = config.model_copy(update={"on_duplicates": "keep_first"})
+    split = split_events(events, kept, key=KEY, listed=listed)
+    assert split.n_dropped == 1 and 45 not in split.test
+
+
+def test_copies_within_the_training_files_stay_together() -> None:
+    config = SplitConfig.model_validate(LISTS | {"on_duplicates": "group"})
+    events = with_copy(events_of(50), 3, 35)
+    split = split_events(events, config, key=KEY, listed=np.repeat([0, 2], [40, 10]))
+    names = split.names(50)
+    assert names[3] == names[35] and len(split.test) == 10
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ({"train": ["a"]}, "for train and for test"),
+        ({"train": ["a"], "test": ["./a"]}, "'a' is listed twice"),
+        (LISTS | {"by": "file"}, "neither with by: file nor with folds"),
+        (LISTS | {"folds": 3}, "neither with by: file nor with folds"),
+    ],
+)
+def test_lists_that_contradict_are_refused(content: dict[str, object], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        SplitConfig.model_validate(content)

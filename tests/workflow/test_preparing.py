@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from hitlens.config import RunConfig
 from hitlens.datasets.splits import Split, SplitConfig
@@ -226,3 +227,34 @@ def test_splits_keep_the_shares_of_the_classes_that_are_learnt(
     hashes = {dealt("detector", of).hash for of in ("interaction_mode", "flavour", "nu_energy")}
     assert len(hashes) == 1
     assert split.hash not in hashes
+
+
+@pytest.mark.parametrize("memory", ["resident", "streaming"])
+def test_lists_of_files_deal_the_events_out(folder: Path, tmp_path: Path, memory: str) -> None:
+    for name, number in (("mine", 0), ("theirs", 1)):
+        rng = np.random.default_rng(20 + number)
+        n_events = 60 + 40 * number
+        images = rng.integers(0, 200, (n_events, 9, 9)).astype(np.uint8)
+        x, y = (rng.integers(0, 9, n_events) + 0.5 for _ in range(2))
+        np.savez(tmp_path / f"{name}.npz", img=images, x=x, y=y, q=np.full(n_events, number))
+        convert(tmp_path / f"{name}.npz", tmp_path / f"{name}.h5", str(folder / "pad.yaml"))
+    mine, theirs = (str(tmp_path / f"{name}.h5") for name in ("mine", "theirs"))
+    config = RunConfig(
+        detector=str(folder / "pad.yaml"),
+        task="third",
+        data={"memory": memory, "selection": "x_px > 1"},  # type: ignore[arg-type]
+        split={"train": [theirs], "test": [mine]},  # type: ignore[arg-type]
+    )
+    assert config.data.files == (theirs, mine)
+    prepared = prepare(config)
+    bright = prepared.events.select(slice(None)).truth["bright"].to_numpy()
+    assert set(bright[prepared.split.test]) == {0}
+    assert set(bright[prepared.split.train]) == set(bright[prepared.split.validation]) == {1}
+    by_fractions = prepare(config_of(folder, "third", "pad.h5", data={"memory": memory}))
+    assert prepared.events.truth.columns == by_fractions.events.truth.columns
+    assert len(prepared.split.test) == (bright == 0).sum()
+    assert RunConfig.model_validate(config.model_dump(mode="json")) == config
+    with pytest.raises(ConfigError, match="no folds to hold out"):
+        split_run(config, prepared.events)
+    with pytest.raises(ValidationError, match="in one of the two only"):
+        RunConfig.model_validate(config.model_dump(mode="json") | {"data": {"files": [mine]}})

@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from scipy import sparse
 from scipy.sparse import csgraph
 
 from hitlens.datasets.duplicates import find_duplicates
 from hitlens.errors import DataError, LeakageError
 from hitlens.events import EventSource
+from hitlens.io.names import expanded
 
 NAMES = ("train", "validation", "test")
 
@@ -28,10 +30,14 @@ _HASHED = 1 << 16
 
 
 class SplitConfig(BaseModel):
-    """How events are dealt out.
+    """How events are dealt out: by fractions, or by lists of files.
+
+    Where ``train``, ``test`` and, if wanted, ``validation`` are lists of files, these decide; they are kept
+    as `train_files` and so on. Without a list the validation split is drawn from the training files.
 
     Attributes:
         train: fraction of the events in the training split; likewise `validation` and `test`.
+        train_files: files whose events are trained on; likewise `validation_files` and `test_files`.
         by: "event" deals out single events, "file" whole files, so that no file feeds two splits.
         stratify: whose classes have the same share in each split: "detector" those of its first
             classification, so that all its tasks share one split; "task" those of the task that is learnt.
@@ -52,12 +58,60 @@ class SplitConfig(BaseModel):
     train: float = Field(0.6, gt=0, lt=1)
     validation: float = Field(0.2, gt=0, lt=1)
     test: float = Field(0.2, ge=0, lt=1)
+    train_files: tuple[str, ...] = ()
+    validation_files: tuple[str, ...] = ()
+    test_files: tuple[str, ...] = ()
     by: Literal["event", "file"] = "event"
     stratify: Literal["detector", "task"] = "detector"
     seed: int = Field(1, ge=0)
     on_duplicates: Literal["refuse", "keep_first", "group"] = "refuse"
     folds: int = Field(0, ge=0)
     fold: int = Field(0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_are_files(cls, content: Any) -> Any:
+        if not isinstance(content, dict):
+            return content
+        lists = {name for name in NAMES if isinstance(content.get(name), list | tuple)}
+        return {f"{name}_files" if name in lists else name: value for name, value in content.items()}
+
+    @field_validator("train_files", "validation_files", "test_files")
+    @classmethod
+    def _are_expanded(cls, files: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(expanded(file)) for file in files)
+
+    @model_validator(mode="after")
+    def _files_are_complete(self) -> SplitConfig:
+        if not self.files:
+            return self
+        if not (self.train_files and self.test_files):
+            raise ValueError("lists of files must be given for train and for test; validation may have one")
+        if self.by == "file" or self.folds:
+            raise ValueError("lists of files deal events out; they go neither with by: file nor with folds")
+        paths = [Path(file) for file in self.files]
+        twice = [str(path) for path in paths if paths.count(path) > 1]
+        if twice:
+            raise ValueError(
+                f"'{twice[0]}' is listed twice: its events would be in two splits or count twice"
+            )
+        return self
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files of the lists, none where fractions deal the events out."""
+        return (*self.train_files, *self.validation_files, *self.test_files)
+
+    def part_of(self, file: str) -> int:
+        """Return the number of the split whose list names a file: 0 to 2, as in `NAMES`.
+
+        Examples:
+            >>> config = SplitConfig.model_validate({"train": ["a.h5"], "test": ["b.h5"]})
+            >>> config.part_of("a.h5"), config.part_of("./b.h5")
+            (0, 2)
+        """
+        lists = (self.train_files, self.validation_files, self.test_files)
+        return next(part for part, files in enumerate(lists) if Path(file) in map(Path, files))
 
     @model_validator(mode="after")
     def _fractions_add_up(self) -> SplitConfig:
@@ -98,7 +152,12 @@ class Split:
 
 
 def split_events(
-    events: EventSource, config: SplitConfig, *, key: tuple[str, ...], strata: NDArray[np.int64] | None = None
+    events: EventSource,
+    config: SplitConfig,
+    *,
+    key: tuple[str, ...],
+    strata: NDArray[np.int64] | None = None,
+    listed: NDArray[np.int64] | None = None,
 ) -> Split:
     """Deal events out to train, validation and test.
 
@@ -107,6 +166,8 @@ def split_events(
         config: fractions, seed and what to do with duplicates.
         key: truth columns that together name an event.
         strata: class of each event, shape (event,), kept in the same proportion in every split.
+        listed: number of the split whose list names the file of each event, shape (event,); None where
+            fractions deal the events out.
 
     Raises:
         DataError: too few events or files for the fractions asked for.
@@ -131,13 +192,19 @@ def split_events(
         for group in (*copies, *repeated):
             keep[list(group[1:])] = False
     assignment = np.full(len(events), -1, dtype=np.int64)
-    assignment[keep] = _assign(events.truth, np.flatnonzero(keep), copies, config, strata)
+    if listed is None:
+        assignment[keep] = _assign(events.truth, np.flatnonzero(keep), copies, config, strata)
+    else:
+        assignment[keep] = listed[keep]
+        if not config.validation_files:
+            rows = np.flatnonzero(assignment == 0)
+            assignment[rows] = _assign_validation(len(events), rows, copies, config, strata)
     parts = [np.flatnonzero(assignment == number) for number in range(3)]
     if min(len(parts[0]), len(parts[1])) == 0:
         raise DataError(f"Too few events ({len(events)}) to fill the training and the validation split.")
     if config.folds and len(parts[2]) == 0:
         raise DataError(f"Too few events ({len(events)}) for {config.folds} folds. Ask for fewer.")
-    if config.on_duplicates == "refuse":
+    if config.on_duplicates == "refuse" or (listed is not None and config.on_duplicates == "group"):
         _refuse_leaks(events.truth, copies, assignment, key)
     train, validation, test = parts
     hashed = _hash_keys(events.truth, assignment, key)
@@ -196,6 +263,23 @@ def _assign(
     return (
         _assign_groups(_units(len(rows), copies), kinds, config) if grouped else _assign_strata(kinds, config)
     )
+
+
+def _assign_validation(
+    n_events: int,
+    rows: NDArray[np.int64],
+    copies: list[tuple[int, ...]],
+    config: SplitConfig,
+    strata: NDArray[np.int64] | None,
+) -> NDArray[np.int64]:
+    """Return 0 or 1 for each event of the training files: the validation split is drawn from them."""
+    kinds = np.zeros(len(rows), np.int64) if strata is None else strata[rows]
+    share = config.validation
+    drawn = SplitConfig(train=1 - share, validation=share, test=0, seed=config.seed)
+    if config.on_duplicates != "group" or not copies:
+        return _assign_strata(kinds, drawn)
+    units = np.unique(_units(n_events, copies)[rows], return_inverse=True)[1].astype(np.int64)
+    return _assign_groups(units, kinds, drawn)
 
 
 def _units(n_events: int, copies: list[tuple[int, ...]]) -> NDArray[np.int64]:

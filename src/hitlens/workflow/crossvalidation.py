@@ -117,11 +117,16 @@ def cross_validate(
     Raises:
         RunError: the folder holds something else or a cross-validation, there is nothing to resume, Ctrl-C
             ended a training, or the cluster failed.
-        ConfigError: no files were given, it is to be resumed with other settings, or as
-            `hitlens.workflow.pool.open_pool`.
+        ConfigError: no files were given, lists of them deal the events out, it is to be resumed with other
+            settings, or as `hitlens.workflow.pool.open_pool`.
         LeakageError: an exact image or event key is there twice, so that it could be on both sides.
     """
     folder = Path(folder)
+    if config.run.split.files:
+        raise ConfigError(
+            "split: lists of files deal the events out; a cross-validation holds out parts of all of them. "
+            "Give fractions there, and the files as data.files."
+        )
     if not config.run.data.files:
         raise ConfigError(
             "The recipe names no files. Give them with --data FILE, or as data.files in the recipe."

@@ -188,6 +188,8 @@ def _facts(
 ) -> dict[str, str]:
     data = provenance.get("data", {})
     facts = {"event files": ", ".join(map(str, data.get("files", ())))}
+    by_files = provenance.get("split", {}).get("files", {})
+    facts |= {f"{name} split, by file": ", ".join(files) for name, files in by_files.items() if files}
     facts |= {f"left out of the run: {why}": f"{n:,}" for why, n in data.get("left_out", {}).items()}
     facts |= copies_fact(provenance)
     for head, classes in provenance.get("shown", {}).items():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial, reduce
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -37,16 +38,19 @@ from hitlens.datasets.transforms import fit_scaling
 from hitlens.detector import Detector, ReadReport, Symmetry, Task
 from hitlens.detectors import get_detector
 from hitlens.errors import ConfigError, DataError, choose_from
-from hitlens.events import Events, EventSource, evaluate_condition
+from hitlens.events import Events, EventSource, concat, evaluate_condition
 from hitlens.models import build_network
 from hitlens.models.preprocessing import Preprocessing, fit_target_scaling
 from hitlens.train.module import TrainingModule
 from hitlens.workflow import runs
 from hitlens.workflow.class_checks import check_classes
 from hitlens.workflow.event_files import EventFiles
-from hitlens.workflow.storing import check_conditions, chosen_events, needed_columns, open_events
+from hitlens.workflow.storing import check_conditions, chosen_events, is_streamed, needed_columns, open_events
 
 log = logging.getLogger(__name__)
+
+#: Column of the split whose list names the file of an event, while events are read and chosen.
+_LISTED = "split of the file"
 
 #: Settings on which the events of a training depend.
 _DECIDES_EVENTS = ("detector", "task", "data", "split", "train.selection", "train.mix")
@@ -137,7 +141,8 @@ def prepare(config: RunConfig, files: EventFiles | None = None) -> Prepared:
     events, left_out = chosen_events(config.data, _open(config, detector, task, report, files))
     if report.skipped:
         left_out = {"malformed": len(report.skipped)} | left_out
-    split = split_run(config, events)
+    events, listed = _split_lists(events)
+    split = split_run(config, events, listed)
     if split.n_dropped:
         left_out["later copies of an event"] = split.n_dropped
     defined = strata_of(events.truth, heads) > 0
@@ -188,9 +193,11 @@ def _open(
     config: RunConfig, detector: Detector, task: Task, report: ReadReport, files: EventFiles
 ) -> Events | StoredEvents:
     columns = needed_columns(config, detector, task)
-    events = open_events(
-        config.data, detector, files.paths, columns=columns, report=report, called=files.called
-    )
+
+    def opened(paths: Sequence[Path]) -> Events | StoredEvents:
+        return open_events(config.data, detector, paths, columns=columns, report=report, called=files.called)
+
+    events = opened_by_lists(config, detector, files, opened) if config.split.files else opened(files.paths)
     if isinstance(events, StoredEvents):
         if config.train.hard_sampling:
             raise ConfigError(
@@ -206,18 +213,56 @@ def _open(
     return events
 
 
-def split_run(config: RunConfig, events: EventSource) -> Split:
+def opened_by_lists(
+    config: RunConfig,
+    detector: Detector,
+    files: EventFiles,
+    opened: Callable[[Sequence[Path]], Events | StoredEvents],
+) -> Events | StoredEvents:
+    """Read files that the lists of a split name, and note for each event which list its file is in."""
+    parts = np.array([config.split.part_of(file) for file in config.data.files])
+    if is_streamed(config.data, detector, files.paths):
+        stored = cast(StoredEvents, opened(files.paths))
+        ends = np.cumsum([file.n_events for file in stored.files])
+        part = pl.Series(_LISTED, parts[np.searchsorted(ends, stored.rows, side="right")])
+        return replace(stored, truth=stored.truth.with_columns(part))
+    read = [cast(Events, opened([path])) for path in files.paths]
+    noted = [pl.lit(int(part)).alias(_LISTED) for part in parts]
+    return concat(
+        [replace(one, truth=one.truth.with_columns(note)) for one, note in zip(read, noted, strict=True)]
+    )
+
+
+def _split_lists(events: Events | StoredEvents) -> tuple[Events | StoredEvents, NDArray[np.int64] | None]:
+    """Take off the note of `opened_by_lists`: the events, and the split of each, None without lists."""
+    if _LISTED not in events.truth.columns:
+        return events, None
+    listed = events.truth[_LISTED].to_numpy().astype(np.int64)
+    return replace(events, truth=events.truth.drop(_LISTED)), listed
+
+
+def split_run(config: RunConfig, events: EventSource, listed: NDArray[np.int64] | None = None) -> Split:
     """Deal the events of a run out to its splits; unless asked otherwise the same way whatever the task.
 
+    Args:
+        config: the settings.
+        events: all events of the run.
+        listed: number of the split whose list names the file of each event, shape (event,).
+
     Raises:
+        ConfigError: lists of files deal the events out, and they are not told apart here.
         LeakageError: the same event stands in more than one split.
     """
+    if config.split.files and listed is None:
+        raise ConfigError(
+            "split: lists of files deal the events out, so there are no folds to hold out. Give fractions."
+        )
     detector = get_detector(config.detector)
     learnt = detector.heads(detector.task(config.task))
     classes = tuple(t for t in detector.tasks if t.is_classification)[:1]
     by_task = config.split.stratify == "task" or not classes
     strata = strata_of(events.truth, learnt if by_task else classes)
-    return split_events(events, config.split, key=detector.key, strata=strata)
+    return split_events(events, config.split, key=detector.key, strata=strata, listed=listed)
 
 
 def _shown(config: RunConfig, truth: pl.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.int64]:

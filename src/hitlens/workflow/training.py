@@ -432,6 +432,7 @@ def _first_record(config: RunConfig, prepared: Prepared, folder: Path) -> dict[s
         "split": {
             "hash": prepared.split.hash,
             **{f"n_{name}": len(getattr(prepared.split, name)) for name in NAMES},
+            "files": {name: list(getattr(config.split, f"{name}_files")) for name in NAMES},
             "on_duplicates": config.split.on_duplicates,
             "copies": asdict(prepared.copies),
         },
