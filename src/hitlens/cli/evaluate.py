@@ -49,6 +49,16 @@ def evaluate(
         bool,
         typer.Option("--drop-seen", help="Leave out events of other files that were in the training."),
     ] = False,
+    epoch: Annotated[
+        int | None,
+        typer.Option(
+            "--epoch",
+            min=0,
+            help="Evaluate the weights of this epoch, from 0 as in history.csv (train.keep_epochs=all keeps "
+            "every one), into RUN/evaluations/epoch-NNN.",
+            show_default=False,
+        ),
+    ] = None,
     numbers_only: Annotated[
         bool,
         typer.Option("--numbers-only", help="Do without the event files: no baselines and no gallery."),
@@ -83,6 +93,7 @@ def evaluate(
             without_events=numbers_only,
             out=output,
             drop_seen=drop_seen,
+            epoch=epoch,
             progress=show,
             **changes,
         )

@@ -19,14 +19,17 @@ from hitlens.errors import ConfigError, RunError, SelectionError
 from hitlens.evaluate.config import EvaluateConfig
 from hitlens.evaluate.evaluation import check_split, evaluate
 from hitlens.evaluate.predictions import Predictions
-from hitlens.evaluate.results import Results, write_results
+from hitlens.evaluate.results import Reading, Results, write_results
 from hitlens.events import EventSource
 from hitlens.io.outputs import check_output
 from hitlens.io.ownership import owning_folder
+from hitlens.models.trained import read_card
 from hitlens.report.drawn import DrawnFigure
 from hitlens.workflow import runs
 from hitlens.workflow.baselines import Progress, run_baselines, training_rows
 from hitlens.workflow.continuing import training_facts
+from hitlens.workflow.epoch_predictions import epoch_folder, predict_epoch, write_epoch_record
+from hitlens.workflow.event_files import EventFiles
 from hitlens.workflow.galleries import drawn_galleries
 from hitlens.workflow.listing import numbers_of
 from hitlens.workflow.origins import (
@@ -36,7 +39,7 @@ from hitlens.workflow.origins import (
     readings_of,
     set_outdated_aside,
 )
-from hitlens.workflow.other_data import evaluate_other
+from hitlens.workflow.other_data import FOLDER, evaluate_other
 from hitlens.workflow.readings import next_reading
 from hitlens.workflow.reporting import write_run_report
 from hitlens.workflow.run_events import locate_run_files, read_data, read_run_config
@@ -52,6 +55,7 @@ def evaluate_run(
     without_events: bool = False,
     out: Path | None = None,
     drop_seen: bool = False,
+    epoch: int | None = None,
     progress: Progress | None = None,
     **changes: Any,
 ) -> Results:
@@ -71,6 +75,8 @@ def evaluate_run(
         without_events: do without the event files: numbers only, no baselines and no gallery.
         out: folder for the evaluation of other files.
         drop_seen: leave out events of other files that were in the training.
+        epoch: evaluate the weights of this epoch, counted from 0, whose checkpoint is kept, into
+            ``evaluations/epoch-NNN``; the run's own numbers are not touched. Each is a reading of the split.
         progress: told what is being done.
         changes: settings of `EvaluateConfig` that differ from the run's.
 
@@ -89,21 +95,61 @@ def evaluate_run(
     provenance = runs.read_provenance(folder)
     _check_status(folder, provenance, interrupted)
     predictions = read_run_predictions(folder)
-    located = None
-    if not without_events:
-        located = locate_run_files(folder, run, files)
-        if located is None:
-            return evaluate_other(
-                folder, run, files or (), config, out=out, again=again, drop_seen=drop_seen, progress=progress
-            )
+    located = None if without_events else locate_run_files(folder, run, files)
+    if located is None and not without_events:
+        if epoch is not None:
+            raise ConfigError("--epoch is evaluated on the events of the run. Leave out other files.")
+        return evaluate_other(
+            folder, run, files or (), config, out=out, again=again, drop_seen=drop_seen, progress=progress
+        )
     if out is not None:
         raise ConfigError("-o is the folder for the evaluation of other files than the run's: --data FILE.")
+    if epoch is not None:
+        return _evaluate_epoch(folder, run, config, predictions, located, epoch, again, progress)
     set_outdated_aside(folder)
-    origin = made_from(folder)
-    reading = next_reading(folder, config, origin.get(runs.MODEL, ""), again=again)
+    reading = next_reading(folder, config, made_from(folder).get(runs.MODEL, ""), again=again)
     check_split(predictions, config.split)
-    detector = get_detector(run.detector)
-    events = None if located is None else read_data(run.data, run.detector, located)
+    own = None if located is None else read_data(run.data, run.detector, located)
+    return _evaluate(folder, run, config, predictions, own, reading, progress)
+
+
+def _evaluate_epoch(
+    folder: Path,
+    run: RunConfig,
+    config: EvaluateConfig,
+    predictions: Predictions,
+    located: EventFiles | None,
+    epoch: int,
+    again: bool,
+    progress: Progress | None,
+) -> Results:
+    """Evaluate the weights of an epoch into a folder of their own."""
+    if located is None:
+        raise ConfigError("--epoch is predicted from the event files. Leave out --numbers-only.")
+    events = read_data(run.data, run.detector, located)
+    target = epoch_folder(folder, epoch)
+    predictions = predict_epoch(folder, run, epoch, predictions, events, target)
+    model = made_from(target)[runs.MODEL]
+    reading = next_reading(folder, config, model, again=again, out=target)
+    results = _evaluate(folder, run, config, predictions, events, reading, progress, target=target)
+    write_epoch_record(folder, epoch, target, [one for one in results.readings if one.model == model])
+    return results
+
+
+def _evaluate(
+    folder: Path,
+    run: RunConfig,
+    config: EvaluateConfig,
+    predictions: Predictions,
+    events: EventSource | None,
+    reading: Reading,
+    progress: Progress | None,
+    *,
+    target: Path | None = None,
+) -> Results:
+    """Make a reading of a split: numbers and page, in the run folder or that of an epoch's evaluation."""
+    provenance, detector = runs.read_provenance(folder), get_detector(run.detector)
+    check_split(predictions, config.split)
     rows = None if events is None else training_rows(predictions, events, detector, run, provenance)
     baselines = (
         [] if events is None else run_baselines(predictions, events, detector, config, rows, run, progress)
@@ -115,7 +161,7 @@ def evaluate_run(
         config,
         baselines=baselines,
         training=None if events is None or rows is None else events.truth[rows],
-        data=_facts(provenance, events, rows),
+        data=_facts(provenance, events, rows) | ({} if target is None else _epoch_facts(provenance, target)),
     )
     pictures = (
         drawn_galleries(predictions.split(config.split), events, detector, config.cut)
@@ -127,12 +173,22 @@ def evaluate_run(
         results,
         readings=(*(one for one in readings_of(folder) if one.when != reading.when), done),
         galleries=tuple(picture for picture, _ in pictures),
-        made_from=origin,
+        made_from=made_from(target or folder),
         notes=training_notes(provenance, predictions),
     )
-    _write(folder, run, results, [(picture.title, drawn) for picture, drawn in pictures])
+    _write(folder, run, results, [(picture.title, drawn) for picture, drawn in pictures], target)
     note_readings(folder, [done])
     return results
+
+
+def _epoch_facts(provenance: dict[str, Any], target: Path) -> dict[str, str]:
+    """Say which epoch was evaluated, where it was asked for by number."""
+    card = read_card(target / runs.MODEL)
+    return {
+        "model": f"epoch {card.best_epoch + 1}, asked for, with {card.monitor} {card.validation_score:.5g}; "
+        f"the run's own model is epoch {provenance['best_epoch'] + 1}",
+        FOLDER: str(target),
+    }
 
 
 def training_notes(provenance: dict[str, Any], predictions: Predictions) -> tuple[str, ...]:
@@ -163,14 +219,22 @@ def _check_status(folder: Path, provenance: dict[str, Any], interrupted: bool) -
         )
 
 
-def _write(folder: Path, run: RunConfig, results: Results, galleries: list[tuple[str, DrawnFigure]]) -> None:
+def _write(
+    folder: Path,
+    run: RunConfig,
+    results: Results,
+    galleries: list[tuple[str, DrawnFigure]],
+    target: Path | None,
+) -> None:
     """Write numbers and page; an old page never lies beside new numbers."""
-    (folder / runs.REPORT).unlink(missing_ok=True)
-    write_results(results, folder / runs.METRICS)
-    numbers = numbers_of(json.loads((folder / runs.METRICS).read_text(encoding="utf-8")))
-    evaluation = {"evaluation": numbers, "evaluated": dict(results.made_from)}
-    runs.write_provenance(folder, runs.read_provenance(folder) | evaluation)
-    write_run_report(folder, run, results, galleries)
+    place = target or folder
+    (place / runs.REPORT).unlink(missing_ok=True)
+    write_results(results, place / runs.METRICS)
+    if target is None:
+        numbers = numbers_of(json.loads((folder / runs.METRICS).read_text(encoding="utf-8")))
+        evaluation = {"evaluation": numbers, "evaluated": dict(results.made_from)}
+        runs.write_provenance(folder, runs.read_provenance(folder) | evaluation)
+    write_run_report(folder, run, results, galleries, out=target)
 
 
 def _changed(config: EvaluateConfig, changes: dict[str, Any]) -> EvaluateConfig:

@@ -35,7 +35,7 @@ from hitlens.workflow.origins import made_from, read_run_predictions
 from hitlens.workflow.prediction import open_model, predict_events, predicts_in_bfloat16
 from hitlens.workflow.readings import now
 from hitlens.workflow.reporting import write_run_report
-from hitlens.workflow.run_events import match_events, read_data, read_run_events
+from hitlens.workflow.run_events import match_events, read_data, read_run_events, rows_of
 
 #: Name of the fact that says in which folder an evaluation is.
 FOLDER = "kept in"
@@ -210,11 +210,7 @@ def _labelled(run: RunConfig, heads: tuple[Task, ...], files: Sequence[Path]) ->
         ) from None
     if not len(labelled):
         raise DataError(f"No event of {', '.join(map(str, files))} has what the task is to predict.")
-    return _rows_of(events, labelled), len(events) - len(labelled)
-
-
-def _rows_of(events: EventSource, rows: NDArray[np.int64]) -> EventSource:
-    return events.narrowed(rows) if hasattr(events, "narrowed") else events.select(rows)
+    return rows_of(events, labelled), len(events) - len(labelled)
 
 
 def _unseen(trained: _Trained, events: EventSource, *, drop_seen: bool) -> tuple[EventSource, list[str]]:
@@ -257,7 +253,7 @@ def _unseen(trained: _Trained, events: EventSource, *, drop_seen: bool) -> tuple
     if seen.all():
         raise LeakageError("All of these events were in the training. Give other files.")
     notes.append(f"{int(seen.sum()):,} events that were in the training or chose its epoch are left out.")
-    return _rows_of(events, np.flatnonzero(~seen)), notes
+    return rows_of(events, np.flatnonzero(~seen)), notes
 
 
 def _prints(events: EventSource) -> NDArray[np.uint64]:

@@ -12,7 +12,9 @@ from hitlens.workflow import runs
 from hitlens.workflow.origins import is_of_this_model, readings_of
 
 
-def next_reading(folder: Path, config: EvaluateConfig, model: str, *, again: bool) -> Reading:
+def next_reading(
+    folder: Path, config: EvaluateConfig, model: str, *, again: bool, out: Path | None = None
+) -> Reading:
     """Return the reading an evaluation makes: a new one, or the one that was begun and not finished.
 
     Args:
@@ -20,6 +22,7 @@ def next_reading(folder: Path, config: EvaluateConfig, model: str, *, again: boo
         config: settings of the evaluation.
         model: checksum of the model.
         again: whether a split may be read once more.
+        out: folder of the page, if not the run's.
 
     Raises:
         RunError: the split was evaluated before with this model, or that was begun with another cut.
@@ -34,7 +37,7 @@ def next_reading(folder: Path, config: EvaluateConfig, model: str, *, again: boo
     if not before:
         return new
     last = before[-1]
-    if last.by == new.by and not (last.finished and (folder / runs.REPORT).is_file()):
+    if last.by == new.by and not (last.finished and ((out or folder) / runs.REPORT).is_file()):
         if last.cut == config.cut:
             return Reading(last.when, last.split, last.cut, model=model, finished=False)
         if not again:
@@ -46,7 +49,7 @@ def next_reading(folder: Path, config: EvaluateConfig, model: str, *, again: boo
     if not again:
         raise RunError(
             f"The {config.split} split of {folder} was evaluated before ({last.when}). "
-            f"{_shown_again(folder, config)}--again evaluates it once more, which the report will say."
+            f"{_shown_again(out or folder, config)}--again evaluates it once more, which the report will say."
         )
     return new
 
@@ -58,6 +61,8 @@ def now() -> str:
 
 def _shown_again(folder: Path, config: EvaluateConfig) -> str:
     path = folder / runs.METRICS
+    if not (folder / runs.PROVENANCE).is_file():  # of one epoch
+        return f"See {folder / runs.REPORT}; "
     if path.is_file() and read_results(path).split == config.split:
         return f"'hitlens report {folder}' writes its report again; "
     return ""

@@ -133,6 +133,11 @@ def match_events(table: pl.DataFrame, events: EventSource, key: Sequence[str]) -
     return found.to_numpy().astype(np.int64)
 
 
+def rows_of(events: EventSource, rows: NDArray[np.int64]) -> EventSource:
+    """Return the events at these ascending positions; those that are streamed stay in their files."""
+    return events.narrowed(rows) if hasattr(events, "narrowed") else events.select(rows)
+
+
 def images_of(events: EventSource, rows: NDArray[Any], view: str, shape: tuple[int, ...]) -> NDArray[Any]:
     """Return the dense images of some events, shape (event, row, col)."""
     return events.select(rows).dense(view, shape)
