@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
+from hitlens.config import RunConfig
 from hitlens.datasets.targets import strata_of
 from hitlens.detector import Baseline, Task
 from hitlens.detectors.cebr import DETECTOR
 from hitlens.evaluate.predictions import read_predictions, write_predictions
 from hitlens.evaluate.results import Results
 from hitlens.events import Events
+from hitlens.io.native_writer import NativeWriter
 from hitlens.workflow import evaluation, galleries, reporting
+from hitlens.workflow.baselines import training_rows
 from hitlens.workflow.evaluation import evaluate_run
+from hitlens.workflow.preparing import prepare
 
 
 def always_sure(events: Events, task: Task) -> dict[str, np.ndarray]:
@@ -108,6 +114,35 @@ def test_copies_dropped_by_the_split_do_not_teach(make_run) -> None:
         writer.write(copies)
     meaning = evaluate_run(folder).head("multiplicity").baseline("boosting").meaning
     assert "fitted on 100 events" in meaning
+
+
+@pytest.mark.parametrize("selection", ["", "energy_1_mev > 0.3"])
+@pytest.mark.parametrize("n_copies", [0, 30])
+def test_the_events_that_undersampling_left_teach(
+    make_cebr: Callable[..., Events], tmp_path: Path, selection: str, n_copies: int
+) -> None:
+    made = make_cebr(240)
+    kinds = strata_of(made.truth, (DETECTOR.task("multiplicity"),))
+    events = made.select(np.flatnonzero((kinds == 1) | (np.arange(240) % 3 == 0)))
+    copies = events.select(slice(0, n_copies))
+    copies = Events(copies.images, copies.truth.with_columns(event=pl.col("event") + 1000), "cebr")
+    with NativeWriter(tmp_path / "made.h5", "cebr") as writer:
+        writer.write(events)
+        writer.write(copies)
+    config = RunConfig(
+        detector="cebr",
+        task="multiplicity",
+        data={"files": [str(tmp_path / "made.h5")]},  # type: ignore[arg-type]
+        split={"on_duplicates": "keep_first"},  # type: ignore[arg-type]
+        train={"mix": "undersampled", "selection": selection},  # type: ignore[arg-type]
+    )
+    prepared = prepare(config)
+    predicted = prepared.events.truth[np.sort([*prepared.split.validation, *prepared.split.test])]
+    predictions = SimpleNamespace(table=predicted, heads=prepared.heads)
+    record = {"split": {"n_train": len(prepared.split.train)}}
+    rows = training_rows(predictions, prepared.events, DETECTOR, config, record)  # type: ignore[arg-type]
+    assert prepared.left_out["beyond the size of the rarest class, in the training split"] > 5
+    np.testing.assert_array_equal(rows, prepared.split.train)
 
 
 def test_a_method_may_score_several_classes(monkeypatch: pytest.MonkeyPatch, make_cebr) -> None:

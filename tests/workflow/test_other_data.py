@@ -89,6 +89,16 @@ def test_other_events_are_predicted_and_scored_beside_methods_taught_on_the_trai
     assert len(evaluate_run(run, files=[other], again=True).readings) == 2
 
 
+def test_that_the_selection_of_the_run_is_not_applied_is_said(run: Path, make_cebr, tmp_path: Path) -> None:
+    other = write(tmp_path / "new.h5", named(make_cebr(60, seed=2), "new.txt"))
+    content = (run / "config.yaml").read_text()
+    assert "selection: ''" in content
+    (run / "config.yaml").write_text(content.replace("selection: ''", "selection: event < 290", 1))
+    results = evaluate_run(run, files=[other], baselines=False)
+    assert results.n_events == 60
+    assert any("'event < 290', is not applied to these files" in note for note in results.notes)
+
+
 def test_the_runs_own_files_under_other_names_are_its_test_split(run: Path, tmp_path: Path) -> None:
     renamed = (run.parent / "made.h5").rename(tmp_path / "another.h5")
     assert evaluate_run(run, files=[renamed], baselines=False).split == "test"

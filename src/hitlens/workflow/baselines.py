@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from hitlens.config import RunConfig
+from hitlens.datasets.mix import undersampled
 from hitlens.datasets.splits import duplicate_groups
 from hitlens.datasets.summaries import summarise
 from hitlens.datasets.targets import strata_of
@@ -58,9 +59,12 @@ def training_rows(
     if run.train.selection:
         rows = rows[evaluate_condition(events.truth[rows], run.train.selection, setting="train.selection")]
     expected = provenance.get("split", {}).get("n_train")
-    if len(rows) != expected and run.split.on_duplicates == "keep_first":
+    undersamples = run.train.mix == "undersampled"
+    if run.split.on_duplicates == "keep_first" and (undersamples or len(rows) != expected):
         copies = [position for group in duplicate_groups(events, detector.key) for position in group[1:]]
         rows = np.setdiff1d(rows, copies)
+    if undersamples:  # drawn again as the training drew them
+        rows = rows[undersampled(events.truth[rows], predictions.heads, run.split.seed)]
     return rows if len(rows) and len(rows) == expected else None
 
 

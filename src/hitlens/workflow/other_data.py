@@ -102,6 +102,11 @@ def evaluate_other(
     events, unlabelled = _labelled(run, trained.predictions.heads, files)
     events, notes = _unseen(trained, events, drop_seen=drop_seen)
     notes += runs.read_provenance(folder).get("data", {}).get("told_by_file", [])
+    if run.data.selection:
+        notes.append(
+            f"data.selection of the run, '{run.data.selection}', is not applied to these files: all their "
+            "events that can be compared with the truth are evaluated."
+        )
     if unlabelled:
         notes.append(f"{unlabelled:,} events of these files have nothing to compare with and are left out.")
     predictions = _predict(folder, events)
