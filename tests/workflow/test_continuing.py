@@ -196,3 +196,11 @@ def test_there_is_no_way_back_to_an_epoch_that_was_not_kept(settings: Settings, 
         with pytest.raises(NotFoundError, match=rf"no checkpoint of epoch {epoch}\. There are: 1, 2"):
             roll_back(run, epoch)
     assert runs.read_provenance(run) == before
+
+
+def test_a_run_that_was_rolled_back_and_forth_has_its_model_again(run: Path) -> None:
+    before = (run / runs.MODEL).read_bytes()
+    roll_back(run, 0)
+    assert (run / runs.MODEL).read_bytes() != before
+    roll_back(run, 2)
+    assert (run / runs.MODEL).read_bytes() == before

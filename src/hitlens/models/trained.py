@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from hitlens.datasets.augment import change_images
@@ -248,7 +248,10 @@ class TrainedModel:
 
 
 def save_model(model: TrainedModel, path: Path) -> None:
-    """Write a trained model as one safetensors file, under a temporary name first."""
+    """Write a trained model as one safetensors file, under a temporary name first.
+
+    Equal models have equal bytes: numbers made with a model are known by the checksum of its file.
+    """
     weights = {
         name: tensor.detach().cpu().contiguous() for name, tensor in model.network.state_dict().items()
     }
@@ -256,7 +259,16 @@ def save_model(model: TrainedModel, path: Path) -> None:
     metadata = {"format": FORMAT, "format_version": str(FORMAT_VERSION), "card": card}
     metadata |= {"card_sha256": _sha256(card), "weights_sha256": _weights_sha256(weights)}
     with written_whole(path) as partial:
-        save_file(weights, partial, metadata=metadata)
+        partial.write_bytes(_in_fixed_order(save(weights, metadata=metadata)))
+
+
+def _in_fixed_order(content: bytes) -> bytes:
+    """Return a safetensors file with the keys of its header sorted; the library has them in any order."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = header.encode()
+    text = text.ljust(-(-len(text) // 8) * 8)  # the format's own alignment
+    return len(text).to_bytes(8, "little") + text + content[end:]
 
 
 def read_card(path: Path) -> ModelCard:

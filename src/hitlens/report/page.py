@@ -207,7 +207,8 @@ def _training_table(content: ReportContent) -> Table | None:
     best = content.provenance.get("best_epoch")
     score = content.provenance.get("validation_score")
     if best is not None and score is not None:
-        rows.append([f"best epoch (validation {content.metric_name})", f"{int(best) + 1} ({score:.5g})"])
+        what = "epoch gone back to" if content.provenance.get("rolled_back") else "best epoch"
+        rows.append([f"{what} (validation {content.metric_name})", f"{int(best) + 1} ({score:.5g})"])
     for column in history.columns:
         if column.startswith("train_") and column.endswith("accuracy"):
             name = column.removeprefix("train_").replace("_", " ")

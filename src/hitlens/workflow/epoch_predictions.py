@@ -14,14 +14,13 @@ from hitlens.evaluate.predictions import Predictions, read_predictions
 from hitlens.evaluate.results import Reading
 from hitlens.events import EventSource
 from hitlens.io.atomic import written_whole
-from hitlens.models.trained import TrainedModel, load_model, save_model
+from hitlens.models.trained import save_model
 from hitlens.train.calibrate import fit_temperature
 from hitlens.workflow import runs
 from hitlens.workflow.data import BLOCK
 from hitlens.workflow.origins import made_from
 from hitlens.workflow.prediction import open_model, predicts_in_bfloat16
 from hitlens.workflow.prediction_files import write_event_predictions
-from hitlens.workflow.preparing import weights_hash
 from hitlens.workflow.run_events import match_events, rows_of
 
 
@@ -73,18 +72,9 @@ def predict_epoch(
         temperature = fit_temperature(of_validation, chosen.truth.filter(known), heads)
     model = replace(model, card=model.card.model_copy(update={"temperature": temperature}))
     target.mkdir(parents=True, exist_ok=True)
-    if not _is_there(model, target / runs.MODEL):
-        save_model(model, target / runs.MODEL)
+    save_model(model, target / runs.MODEL)
     write_event_predictions(model, chosen, split.astype(np.str_), outputs, target / runs.PREDICTIONS)
     return read_predictions(target / runs.PREDICTIONS)
-
-
-def _is_there(model: TrainedModel, path: Path) -> bool:
-    """Whether a file holds this very model: written anew it would have another checksum, and be read anew."""
-    if not path.is_file():
-        return False
-    kept = load_model(path, model.detector)
-    return kept.card == model.card and weights_hash(kept.network) == weights_hash(model.network)
 
 
 def write_epoch_record(folder: Path, epoch: int, target: Path, readings: Sequence[Reading]) -> None:
